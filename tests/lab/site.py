@@ -1,0 +1,113 @@
+"""The lab's site as tests see it: its inventory, its hosts by ssh, and ansible-playbook as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventories" / "lab"
+BIN = Path(sys.executable).parent
+
+RECAP = re.compile(
+    r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)",
+    re.MULTILINE,
+)
+
+
+@dataclass
+class Run:
+    """One finished ansible-playbook."""
+
+    argv: list[str]
+    returncode: int
+    output: str
+    seconds: float
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Counts by host, from the play recap."""
+        return {
+            match["host"]: {name: int(match[name]) for name in ("ok", "changed", "unreachable", "failed")}
+            for match in RECAP.finditer(self.output)
+        }
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """The hosts on which something changed."""
+        return {host: counts["changed"] for host, counts in self.recap.items() if counts["changed"]}
+
+    def check(self) -> Run:
+        """Return this run, or fail with the end of its output."""
+        assert self.returncode == 0, f"{' '.join(self.argv)} exited {self.returncode}:\n{self.output[-6000:]}"
+        return self
+
+
+class Site:
+    """The running lab, as its inventory describes it."""
+
+    def __init__(self, inventory: Path = INVENTORY) -> None:
+        self.inventory = inventory
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        listed = subprocess.run(
+            [BIN / "ansible-inventory", "-i", self.inventory, "--list"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return json.loads(listed.stdout)
+
+    def hosts(self, group: str = "all") -> list[str]:
+        """The names of a group's hosts, in inventory order."""
+        if group == "all":
+            return list(self._described["_meta"]["hostvars"])
+        entry = self._described.get(group, {})
+        names = list(entry.get("hosts", []))
+        for child in entry.get("children", []):
+            names += [host for host in self.hosts(child) if host not in names]
+        return names
+
+    def variables(self, host: str) -> dict[str, Any]:
+        """A host's variables as the inventory gives them (templates unevaluated)."""
+        return self._described["_meta"]["hostvars"][host]
+
+    def run(self, host: str, *argv: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command as root on a lab host, by the lab's own door."""
+        return subprocess.run(
+            [ROOT / "tools" / "lab", "run", host, *argv],
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        """The ansible-playbook command line a user would type."""
+        return [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *arguments]
+
+    def play(self, playbook: str, *arguments: str, timeout: float = 1200, env: dict[str, str] | None = None) -> Run:
+        """Run a playbook (``chainops.infra.site``) to its end."""
+        argv = self.command(playbook, *arguments)
+        started = time.monotonic()
+        done = subprocess.run(
+            argv,
+            cwd=ROOT,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            env=os.environ | {"ANSIBLE_NOCOLOR": "1"} | (env or {}),
+        )
+        return Run(argv, done.returncode, done.stdout, time.monotonic() - started)
