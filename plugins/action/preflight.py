@@ -1,0 +1,85 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Check the variables of hosts and roles before anything is changed; documented in plugins/modules/preflight.py."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+from pathlib import Path
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+from ansible.template import Templar
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.collection import Collection
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.host import check_role
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.report import plural, report
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.scope import Scope
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.site import Outcome, Site, unknown_names
+
+NAME = "chainops.infra"
+
+
+class ActionModule(ActionBase):
+    """Reads the inventory, the layers and the roles; opens no connection to any host."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec={
+                "layers": {"type": "list", "elements": "str"},
+                "roles": {"type": "list", "elements": "str"},
+            },
+            required_one_of=[["layers", "roles"]],
+            mutually_exclusive=[["layers", "roles"]],
+        )
+        variables = task_vars or {}
+        collection = Collection(Path(__file__).parents[2], NAME, self._loader)
+        if arguments["layers"]:
+            outcome = self._layers(collection, arguments["layers"], variables)
+        else:
+            outcome = self._roles(collection, arguments["roles"], variables)
+        result.update(changed=False, notes=outcome.notes, mistakes=[vars(mistake) for mistake in outcome.mistakes])
+        if outcome.mistakes:
+            result.update(failed=True, msg=report(outcome.mistakes, NAME))
+        else:
+            result["msg"] = (
+                f"{plural(len(outcome.roles), 'role')} on {plural(len(outcome.hosts), 'host')}: "
+                f"{plural(outcome.options, 'option')} good"
+            )
+        return result
+
+    def _layers(self, collection: Collection, layers: list[str], variables: dict[str, t.Any]) -> Outcome:
+        """All hosts and roles of layers; a layer found good is not looked at again while nothing has changed."""
+        hostvars = variables["hostvars"]
+        manager, inventory = hostvars._variable_manager, hostvars._inventory
+        fingerprint = hashlib.sha256()
+        for host in inventory.get_hosts("all", ignore_limits=True):
+            fingerprint.update(repr(sorted(manager.get_vars(host=host, include_hostvars=False).items())).encode())
+        # Every task runs in a process of its own; what they share is this run's temporary directory, which ansible
+        # makes for each run and removes at its end.
+        marks = {layer: Path(C.DEFAULT_LOCAL_TMP) / f"preflight-{layer}-{fingerprint.hexdigest()}" for layer in layers}
+        todo = [layer for layer, mark in marks.items() if not mark.exists()]
+        outcome = Site(collection, inventory, manager, self._loader).check(todo) if todo else Outcome()
+        if not outcome.mistakes:
+            for layer in todo:
+                marks[layer].touch()
+        return outcome
+
+    def _roles(self, collection: Collection, roles: list[str], variables: dict[str, t.Any]) -> Outcome:
+        """These roles on the current host, with the variables the task sees."""
+        outcome = Outcome()
+        host = variables["inventory_hostname"]
+        options = {name: collection.role(name).names for name in collection.role_names}
+        for name in roles:
+            role = collection.role(name)
+            scope = Scope(Templar(loader=self._loader), {**role.defaults, **variables, **role.variables})
+            given = {key: value for key, value in variables.items() if value is not role.defaults.get(key)}
+            outcome.add(check_role(host, role, scope, given))
+            outcome.mistakes += unknown_names(host, variables, options, only=role.name)
+        return outcome

@@ -1,0 +1,101 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Check all variables of the site before any host is changed
+version_added: 0.1.0
+author: The chainops.infra authors (@chainops)
+description:
+  - Checks the variables of hosts against the roles that will run on them, and reports every mistake in one list.
+    It opens no connection to any host.
+  - With O(layers), every host and every role of the named layers of this collection is checked. A play that does this
+    belongs first in a site's playbook, with C(hosts=all), C(gather_facts=false), C(run_once=true) and C(tags=always).
+  - With O(roles), only the current host is checked. The roles of this collection begin with that.
+  - Checked are the argument spec (type, choices, required), ranges, patterns and ports, checks between options of a role,
+    ports that two services of a host both use, options that must agree or differ between hosts, and variables that have
+    a role's prefix but are no option of any role (with the nearest option).
+  - Values are worked out in each host's context with group and host variables, the variables of the layer's plays, the
+    roles' defaults, extra variables, and facts where they have been gathered. What needs facts that have not been
+    gathered is named in RV(notes) and looked at by the role itself.
+  - Types are stricter than in M(ansible.builtin.validate_argument_spec) where a conversion would hide a mistake, as
+    roles read variables as they are written. A boolean, a list or a dictionary has to be one.
+  - A layer that was found good is not looked at again in the same run unless a variable of a host has changed.
+options:
+  layers:
+    description:
+      - Layers to check, by the names of the files in C(playbooks/layers/) of this collection.
+    type: list
+    elements: str
+  roles:
+    description:
+      - Roles to check on the current host, with the variables that the task sees.
+        Checks between hosts are not made.
+    type: list
+    elements: str
+attributes:
+  check_mode:
+    support: full
+    description: It never changes anything.
+  diff_mode:
+    support: none
+    description: It never changes anything.
+  platform:
+    support: full
+    platforms: all
+    description: It runs on the control node.
+extends_documentation_fragment: []
+seealso:
+  - module: ansible.builtin.validate_argument_spec
+"""
+
+EXAMPLES = r"""
+- name: Check the site's variables
+  hosts: all
+  gather_facts: false
+  tags: always
+  tasks:
+    - name: Check every variable before any host is changed
+      chainops.infra.preflight:
+        layers: [baseline, ethereum]
+      run_once: true
+
+- name: Check what the role is given on this host
+  chainops.infra.preflight:
+    roles: [geth]
+"""
+
+RETURN = r"""
+msg:
+  description: One line if all is well, else every mistake with the hosts that share it.
+  returned: always
+  type: str
+  sample: "3 roles on 2 hosts: 84 options good"
+mistakes:
+  description: Every mistake, one for each host.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: Host the mistake is on; empty if it is one of the site as a whole.
+      type: str
+    role:
+      description: Role that reads the variable.
+      type: str
+    variable:
+      description: Variable, or path in it. Empty if the text names several.
+      type: str
+    text:
+      description: The value given and what is allowed.
+      type: str
+    where:
+      description: File and line where the value was set, if known.
+      type: str
+notes:
+  description: What could not be looked at, since it needs facts that are not gathered yet.
+  returned: always
+  type: list
+  elements: str
+"""

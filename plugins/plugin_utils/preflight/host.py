@@ -1,0 +1,172 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One role on one host: every option's value worked out and checked, then the role's cross-checks."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible.errors import AnsibleError
+
+from .collection import Role
+from .mistake import Mistake, origin
+from .rules import check_pattern, check_range, option_of, port_numbers
+from .scope import NeedsFacts, Scope, Unset, reason
+from .spec import Problem, allowed, check_value
+
+PORT_RANGE = [0, 65535]
+
+
+@dataclass
+class RoleOnHost:
+    """The outcome for one role on one host.
+
+    values holds the options that are good, as their types; bad the names of those that are not; notes what could not
+    be looked at yet because it needs facts.
+    """
+
+    host: str
+    role: Role
+    scope: Scope
+    given: dict[str, t.Any] = field(default_factory=dict)
+    values: dict[str, t.Any] = field(default_factory=dict)
+    bad: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+    mistakes: list[Mistake] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    ports: list[tuple[str, str, int]] = field(default_factory=list)
+
+    @property
+    def hidden(self) -> set[str]:
+        return {name for name, option in self.role.options.items() if option.get("no_log")}
+
+    def mistake(self, variable: str, text: str, where: str = "") -> None:
+        self.mistakes.append(Mistake(self.host, self.role.name, variable, text, where))
+
+    def where(self, name: str) -> str:
+        """Where the inventory set an option; "" for a role's default."""
+        return origin(self.given[name]) if name in self.given else ""
+
+
+def check_role(host: str, role: Role, scope: Scope, given: dict[str, t.Any]) -> RoleOnHost:
+    """Check one role on one host; given are the variables without the role's own defaults."""
+    result = RoleOnHost(host, role, scope, given)
+    for error in role.errors:
+        result.mistake("", error)
+    for name, option in role.options.items():
+        check_option(result, name, option)
+    result.scope = scope.with_values(result.values)
+    check_rules(result)
+    for check in role.rules.checks:
+        run_check(result, check)
+    return result
+
+
+def check_option(result: RoleOnHost, name: str, option: dict[str, t.Any]) -> None:
+    hidden = bool(option.get("no_log"))
+    names = [key for key in [name, *(option.get("aliases") or [])] if key in result.scope.variables]
+    try:
+        if not names:
+            raise Unset
+        value = result.scope.template(result.scope.variables[names[0]])
+    except Unset:
+        if option.get("required"):
+            result.bad.add(name)
+            result.mistake(name, f"is not set: {allowed(option)}")
+        return
+    except NeedsFacts:
+        result.waiting.add(name)
+        result.notes.append(f"{name} needs facts")
+        return
+    except AnsibleError as error:
+        result.bad.add(name)
+        why = "" if hidden else f": {reason(error)}"
+        result.mistake(name, f"cannot be worked out{why}", result.where(name))
+        return
+    value, problems = check_value(name, option, value, hidden)
+    record(result, name, problems)
+    if not problems:
+        result.values[name] = value
+
+
+def record(result: RoleOnHost, name: str, problems: list[Problem]) -> None:
+    option = option_of(name)
+    for problem in problems:
+        result.bad.add(option)
+        result.values.pop(option, None)
+        result.mistake(problem.path, problem.text, result.where(option))
+
+
+def check_rules(result: RoleOnHost) -> None:
+    """Ranges, patterns and ports of meta/preflight.yml."""
+    rules, values, hidden = result.role.rules, result.values, result.hidden
+    for name in [*rules.ranges, *rules.patterns, *rules.ports]:
+        if option_of(name) not in result.role.options:
+            result.mistake(name, f"stands in roles/{result.role.name}/meta/preflight.yml but is no option of the role")
+    for name, bounds in rules.ranges.items():
+        if option_of(name) in values:
+            record(result, name, check_range(name, bounds, values[option_of(name)], option_of(name) in hidden))
+    for name, pattern in rules.patterns.items():
+        if option_of(name) in values:
+            record(result, name, check_pattern(name, pattern, values[option_of(name)], option_of(name) in hidden))
+    for name, port in rules.ports.items():
+        if option_of(name) not in values:
+            continue
+        value = values[option_of(name)]
+        record(result, name, check_range(name, PORT_RANGE, value))
+        if option_of(name) in values and applies(result, port.get("when"), f"the port {name}"):
+            result.ports += port_numbers(name, port["protocol"], value)
+
+
+def applies(result: RoleOnHost, when: t.Any, what: str) -> bool:
+    """Whether a rule's condition holds; a condition that cannot be evaluated is a mistake of its own."""
+    if when is None:
+        return True
+    if mentions(when, result.bad):
+        return False
+    if mentions(when, result.waiting):
+        result.notes.append(f"{what} needs facts")
+        return False
+    try:
+        return result.scope.condition(when)
+    except NeedsFacts:
+        result.notes.append(f"{what} needs facts")
+    except AnsibleError as error:
+        result.mistake("", f"{what} of role {result.role.name}: cannot evaluate {when!s}: {reason(error)}")
+    return False
+
+
+def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
+    """One cross-check. It is left out while an option it reads is wrong by itself: that one is reported already."""
+    that, when = check["that"], check.get("when")
+    what = f"the check {that!s}"
+    if mentions([that, when], result.bad) or not applies(result, when, what):
+        return
+    try:
+        if mentions(that, result.waiting):
+            raise NeedsFacts
+        if result.scope.condition(that):
+            return
+    except NeedsFacts:
+        result.notes.append(f"{what} needs facts")
+        return
+    except AnsibleError as error:
+        result.mistake("", f"{what} of role {result.role.name} cannot be evaluated: {reason(error)}")
+        return
+    places = [result.where(name) for name in sorted(result.role.options) if mentions([that, check["message"]], {name})]
+    result.mistake("", message(result.scope.masked(result.hidden), check["message"]), ", ".join(filter(None, places)))
+
+
+def message(scope: Scope, text: str) -> str:
+    """A rule's message with its variables; as written where they cannot be shown."""
+    try:
+        return " ".join(str(scope.template(text)).split())
+    except (AnsibleError, NeedsFacts, Unset):
+        return " ".join(str(text).split())
+
+
+def mentions(expression: t.Any, names: set[str]) -> bool:
+    """Whether an expression (or a list of them) names one of these variables."""
+    return bool(names) and not names.isdisjoint(re.findall(r"\w+", str(expression)))

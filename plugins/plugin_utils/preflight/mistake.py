@@ -1,0 +1,72 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One mistake, and how values are shown in it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import typing as t
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+try:
+    from ansible._internal._datatag._tags import Origin
+except ImportError:  # the tag is not public API: without it a message does not say in which file the value stands
+    Origin = None
+
+HIDDEN = "(hidden)"
+SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong thing on one host.
+
+    variable is the name a reader looks for, text the whole sentence after it, role whose documentation helps
+    ("" for none), where the file and line of the value ("" if unknown).
+    """
+
+    host: str
+    role: str
+    variable: str
+    text: str
+    where: str = ""
+
+
+def show(value: t.Any, hidden: bool = False) -> str:
+    """The value as a person would write it in an inventory, on one line and not too long."""
+    if hidden:
+        return HIDDEN
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def origin(value: t.Any) -> str:
+    """File and line a value was read from, relative to the working directory where that is shorter; else ""."""
+    tag = Origin.get_tag(value) if Origin else None
+    if not tag:
+        return ""
+    if not tag.path:
+        return (tag.description or "").strip("<>")
+    path = os.path.relpath(tag.path)
+    path = tag.path if path.startswith("../..") else path
+    return f"{path}:{tag.line_num}" if tag.line_num else path
+
+
+def suggest(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+    """The known name nearest to this one, or ""."""
+    names = [str(item) for item in known]
+    anagrams = [item for item in names if item != name and sorted(item) == sorted(name)]
+    found = anagrams or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+    return found[0] if found else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean …?" for the nearest known name, or ""."""
+    nearest = suggest(name, known)
+    return f"; did you mean {nearest}?" if nearest else ""

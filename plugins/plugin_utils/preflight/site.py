@@ -1,0 +1,208 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The whole site: every role of the given layers on every host it is for, then what only shows between hosts."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.play import Play
+from ansible.template import Templar
+from ansible.vars.manager import VariableManager
+
+from .collection import Applied, Collection, LayerPlay, Role
+from .host import RoleOnHost, check_role, mentions, message
+from .mistake import Mistake, origin, show
+from .names import owner, unknown
+from .scope import NeedsFacts, Scope, reason
+
+# Set by Ansible or gathered: never an option of a role.
+NOT_FROM_INVENTORY = ("ansible_", "inventory_", "group", "hostvars", "omit", "play_hosts", "playbook_dir", "vars")
+
+
+@dataclass
+class Outcome:
+    """Every mistake, what waits for facts ("host: role: …"), and how much was looked at."""
+
+    mistakes: list[Mistake] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+    roles: set[str] = field(default_factory=set)
+    options: int = 0
+
+    def add(self, result: RoleOnHost) -> None:
+        self.mistakes += [mistake for mistake in result.mistakes if mistake not in self.mistakes]
+        self.notes += [f"{result.host}: {result.role.name}: {note}" for note in result.notes]
+        self.hosts.add(result.host)
+        self.roles.add(result.role.name)
+        self.options += len(result.role.options)
+
+
+class Site:
+    """Checks layers against the inventory that the running ansible-playbook has loaded."""
+
+    def __init__(
+        self, collection: Collection, inventory: InventoryManager, manager: VariableManager, loader: DataLoader
+    ) -> None:
+        self._collection = collection
+        self._inventory = inventory
+        self._manager = manager
+        self._loader = loader
+        self._templar = Templar(loader=loader)
+        self.outcome = Outcome()
+
+    def check(self, layers: list[str]) -> Outcome:
+        """Check these layers and return everything found; a --limit narrows what is reported, not what is compared."""
+        results: list[RoleOnHost] = []
+        wanted = {host.name for host in self._inventory.get_hosts("all")}
+        for layer in layers:
+            for play in self._collection.layer(layer):
+                results += self._check_play(play)
+        for result in results:
+            if result.host in wanted:
+                self.outcome.add(result)
+        reported = [result for result in results if result.host in wanted]
+        self._check_ports(reported)
+        for role in {result.role.name: result.role for result in reported}.values():
+            self._check_site_rules(role, [result for result in results if result.role is role], wanted)
+        self._check_names(sorted(self.outcome.hosts))
+        return self.outcome
+
+    def _check_play(self, play: LayerPlay) -> list[RoleOnHost]:
+        public = sorted(name for name in play.variables if not name.startswith("__"))
+        if public:
+            text = (
+                f"of playbooks/layers/{play.layer}.yml set {', '.join(public)}: a layer only sets __layer_* variables"
+            )
+            self.outcome.mistakes.append(Mistake("", "", f"the vars of play {play.name}", text))
+        pattern = self._scope({}).template(play.hosts) if isinstance(play.hosts, str) else play.hosts
+        data = {"name": play.name, "hosts": pattern, "gather_facts": False, "vars": play.variables}
+        ansible_play = Play.load(data, variable_manager=self._manager, loader=self._loader)
+        results = []
+        for host in self._inventory.get_hosts(pattern, ignore_limits=True):
+            given = self._manager.get_vars(play=ansible_play, host=host)
+            results += [
+                result
+                for applied in play.roles
+                if (result := self._check_applied(host.name, self._collection.role(applied.name), applied, given))
+            ]
+        return results
+
+    def _check_applied(self, host: str, role: Role, applied: Applied, given: dict[str, t.Any]) -> RoleOnHost | None:
+        """A role on a host, or None where the role's when says that it is not for this host."""
+        given = {**given, **applied.variables, **self._manager.extra_vars}
+        variables = {**role.defaults, **given, **role.variables, **self._manager.extra_vars}
+        variables |= {"role_name": role.name, "role_path": role.path}
+        variables["ansible_search_path"] = [role.path, str(self._collection.root / "playbooks" / "layers")]
+        scope = self._scope(variables)
+        try:
+            if applied.when and not scope.condition(applied.when):
+                return None
+        except NeedsFacts:
+            self.outcome.notes.append(f"{host}: {role.name}: whether it applies needs facts; checked as if it did")
+        return check_role(host, role, scope, given)
+
+    def _scope(self, variables: dict[str, t.Any]) -> Scope:
+        return Scope(self._templar, variables)
+
+    def _check_ports(self, results: list[RoleOnHost]) -> None:
+        """Two services of one host on one port: whichever starts second fails, and maybe only after a reboot."""
+        taken: dict[tuple[str, str, int], str] = {}
+        for result in results:
+            for path, protocol, port in result.ports:
+                other = taken.setdefault((result.host, protocol, port), path)
+                if other != path:
+                    text = f"= {port}: {other} has the same {protocol} port on this host; every service needs its own"
+                    mistake = Mistake(
+                        result.host, result.role.name, path, text, result.where(path.split(".")[0].split("[")[0])
+                    )
+                    if mistake not in self.outcome.mistakes:
+                        self.outcome.mistakes.append(mistake)
+
+    def _check_site_rules(self, role: Role, results: list[RoleOnHost], wanted: set[str]) -> None:
+        bad = {name for result in results for name in result.bad}
+        for rule in role.rules.site:
+            names = [rule.get(key) for key in ("that", "agree", "unique", "among", "when")]
+            if "that" in rule and mentions(names, bad):
+                continue
+            scope = results[0].scope.with_values({"preflight_hosts": [summary(result) for result in results]})
+            masked = {"preflight_hosts": [summary(result, mask=True) for result in results]}
+            shown = scope.masked(results[0].hidden).with_values(masked)
+            try:
+                if rule.get("when") is not None and not scope.condition(rule["when"]):
+                    continue
+                if "that" in rule:
+                    if not scope.condition(rule["that"]):
+                        self.outcome.mistakes.append(Mistake("", role.name, "", message(shown, rule["message"])))
+                    continue
+                among = scope.expression(rule["among"]) if rule.get("among") else [result.host for result in results]
+                chosen = [result for result in results if result.host in among]
+                self._compare(rule, chosen, message(shown, rule["message"]), wanted)
+            except NeedsFacts:
+                self.outcome.notes.append(f"site: {role.name}: the check {rule.get('that', rule)} needs facts")
+            except AnsibleError as error:
+                text = (
+                    f"the site check {rule.get('that', rule)} of role {role.name} cannot be evaluated: {reason(error)}"
+                )
+                self.outcome.mistakes.append(Mistake("", role.name, "", text))
+
+    def _compare(self, rule: dict[str, t.Any], results: list[RoleOnHost], text: str, wanted: set[str]) -> None:
+        """Options that have to be equal on these hosts, or different on each."""
+        for name in rule.get("agree") or rule["unique"]:
+            having = [result for result in results if name in result.values]
+            by_value: dict[str, list[RoleOnHost]] = {}
+            for result in having:
+                by_value.setdefault(show_full(result.values[name]), []).append(result)
+            if "agree" in rule:
+                wrong = having if len(by_value) > 1 else []
+            else:
+                empty = {"null", '""', "[]", "{}"}
+                wrong = [
+                    each for value, same in by_value.items() if len(same) > 1 and value not in empty for each in same
+                ]
+            if not wanted & {result.host for result in wrong}:
+                continue
+            differ = ", ".join(f"{each.host} {show(each.values[name], name in each.hidden)}" for each in wrong)
+            for each in wrong:
+                self.outcome.mistakes.append(
+                    Mistake(each.host, each.role.name, name, f"({differ}): {text}", each.where(name))
+                )
+
+    def _check_names(self, hosts: list[str]) -> None:
+        options = {name: self._collection.role(name).names for name in self._collection.role_names}
+        for name in hosts:
+            host = self._inventory.get_host(name)
+            given = self._manager.get_vars(host=host, include_hostvars=False)
+            self.outcome.mistakes += unknown_names(name, given, options)
+
+
+def unknown_names(host: str, given: dict[str, t.Any], options: dict[str, set[str]], only: str = "") -> list[Mistake]:
+    """Variables of a host that look like a role's options and are none; only names one role."""
+    names = [name for name in given if not name.startswith(NOT_FROM_INVENTORY)]
+    if only:
+        names = [name for name in names if owner(name, options) == only]
+    places = {str(name): origin(name) or origin(value) for name, value in given.items()}
+    mistakes = []
+    for name, (role, nearest) in unknown(names, options).items():
+        text = f"is not a variable of {'role ' + role if role else 'any role'}"
+        text += f"; did you mean {nearest}?" if nearest else ""
+        mistakes.append(Mistake(host, role or owner(nearest, options), name, text, places[name]))
+    return mistakes
+
+
+def summary(result: RoleOnHost, mask: bool = False) -> dict[str, t.Any]:
+    """A host as site checks see it."""
+    scope = result.scope.masked(result.hidden) if mask else result.scope
+    site = {name: scope.template(value) for name, value in scope.variables.items() if name.startswith("site_")}
+    values = {name: scope.variables[name] for name in result.values}
+    return {**site, **values, "name": result.host, "group_names": scope.variables.get("group_names", [])}
+
+
+def show_full(value: t.Any) -> str:
+    """A value as a key that equal values share."""
+    return json.dumps(value, sort_keys=True, default=str)
