@@ -110,7 +110,8 @@ class Admission:
 
     def undecided(self) -> bool:
         """Whether the next round should come at once, because it may eject."""
-        return self.admitted and (0 < self._fatal_rounds < self.policy.repeats)
+        stall_rounds = self._stall_rounds if self.policy.on_stall == REFUSE else 0
+        return self.admitted and 0 < max(self._fatal_rounds, stall_rounds) < self.policy.repeats
 
     def _with_time(self, finding: Finding, now: float) -> Finding:
         """A finding that has lasted for its ``fatal_after`` is fatal."""

@@ -8,7 +8,8 @@ blocks; what findings become over time is decided in admission.py.
 A finding's weight:
 - fatal: the node must not be asked, once the finding has been seen often enough;
 - stall: the whole chain stands still, policy decides;
-- hold: not enough is known to admit the node, and not enough is wrong to eject it; ``fatal_after`` seconds make it fatal;
+- hold: not enough is known to admit the node, and not enough is wrong to eject it, unless it lasts ``fatal_after``
+  seconds;
 - flaw: the node serves, but somebody should look;
 - note: worth a line in the status, changes nothing.
 """
@@ -177,8 +178,9 @@ class _Judge:
             text = f"another chain than {count} of the references: {what} {own}, theirs {value}"
             self.add(code, FATAL if count >= QUORUM else HOLD, FORKED, text)
 
-    def pick_references(self) -> None:
+    def pick_references(self, clock_trusted: bool) -> None:
         """References whose word counts: on this chain, not syncing, not from the future."""
+        future = self.pair.now + self.policy.slot_seconds + self.policy.max_clock_error_seconds
         execution = self.pair.execution
         chain_id = self.identity.chain_id if self.identity.chain_id is not None else execution.chain_id
         genesis = self.identity.genesis_hash or execution.genesis_hash
@@ -190,9 +192,7 @@ class _Judge:
                 self.add("reference_elsewhere", NOTE, HEALTHY, f"reference {reference.name} is on another chain")
             elif other.latest is None or (other.syncing and other.syncing.behind > self.policy.max_lag_slots):
                 self.add("reference_syncing", NOTE, HEALTHY, f"reference {reference.name} is still syncing")
-            elif (
-                other.latest.timestamp - self.pair.now > self.policy.slot_seconds + self.policy.max_clock_error_seconds
-            ):
+            elif clock_trusted and other.latest.timestamp > future:
                 self.add("reference_future", NOTE, HEALTHY, f"reference {reference.name} has a head from the future")
             else:
                 self.usable.append(reference)
@@ -270,7 +270,7 @@ class _Judge:
             self.add("execution_syncing", HOLD, SYNCING, text)
         elif execution:
             self.add("indexing", FLAW, DEGRADED, "the execution client has all blocks and still builds its indices")
-        if consensus and (consensus.is_syncing or consensus.distance > self.policy.max_lag_slots):
+        if consensus and (consensus.is_syncing or consensus.distance > self.policy.max_age_slots):
             text = f"the consensus client says it is syncing: slot {consensus.head_slot}, {consensus.distance} to go"
             self.add("consensus_syncing", HOLD, SYNCING, text)
         elif consensus and consensus.is_optimistic:
@@ -282,37 +282,29 @@ class _Judge:
         """Own hashes against those of the references at the same heights."""
         own = self.pair.execution.hashes
         for height in sorted(own, reverse=True):
-            final, open_ = [], []
-            for reference in self.usable:
-                theirs = reference.execution.hashes.get(height)
-                if theirs is not None:
-                    finalized = reference.finalized_number
-                    (final if finalized is not None and finalized >= height else open_).append((reference.name, theirs))
-            self._compare("finalized_differs", height, own[height], final)
-            self._compare("head_differs", height, own[height], open_ or final)
+            self._compare(height, own[height])
 
-    def _compare(self, code: str, height: int, own: str, theirs: Sequence[tuple[str, str]]) -> None:
-        if not theirs:
+    def _compare(self, height: int, own: str) -> None:
+        votes: dict[str, list[ReferenceSample]] = {}
+        for reference in self.usable:
+            if height in reference.execution.hashes:
+                votes.setdefault(reference.execution.hashes[height], []).append(reference)
+        self.compared = self.compared or bool(votes)
+        agreeing = votes.pop(own, [])
+        if not votes:
             return
-        self.compared = True
-        names: dict[str, list[str]] = {}
-        for name, value in theirs:
-            names.setdefault(value, []).append(name)
-        agreeing = names.pop(own, [])
-        if not names:
-            return
-        value, against = max(names.items(), key=lambda item: len(item[1]))
-        if len(against) < QUORUM and agreeing:
-            text = f"reference {against[0]} has block {value} at height {height}; this node and others have {own}"
-            self.add("reference_differs", NOTE, HEALTHY, text)
-            return
-        text = f"block {height} is {own} here and {value} at {', '.join(against)}"
-        if len(against) < QUORUM:
-            self.add(code, HOLD, FORKED, f"{text}; one reference alone does not decide")
-        elif code == "finalized_differs":
-            self.add(code, FATAL, FORKED, f"fork: {text}, where it is final")
+        value, against = max(votes.items(), key=lambda item: len(item[1]))
+        names = ", ".join(reference.name for reference in against)
+        text = f"block {height} is {own} here and {value} at {names}"
+        final = [r for r in against if r.finalized_number is not None and r.finalized_number >= height]
+        if len(final) >= QUORUM:
+            self.add("finalized_differs", FATAL, FORKED, f"fork: {text}, where it is final")
+        elif len(against) >= QUORUM:
+            self.add("head_differs", HOLD, FORKED, text, None if self.finalizing() else self.policy.fork_seconds)
+        elif agreeing:
+            self.add("reference_differs", NOTE, HEALTHY, f"{text} alone")
         else:
-            self.add(code, HOLD, FORKED, text, None if self.finalizing() else self.policy.fork_seconds)
+            self.add("head_differs", HOLD, FORKED, f"{text}; one reference alone does not decide")
 
     # --- finality, and the consensus client
 
@@ -409,8 +401,9 @@ def judge(
         return Assessment(tuple(case.findings), text)
     latest = execution.latest
     case.chain()
-    case.pick_references()
-    case.age(latest, case.clock(latest))
+    clock_trusted = case.clock(latest)
+    case.pick_references(clock_trusted)
+    case.age(latest, clock_trusted)
     case.forks()
     case.consensus(latest)
     case.finality(latest)
