@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.collection import Collection
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.host import check_role
-from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.report import plural, report
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.report import merge, merge_notes, plural, report
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.scope import Scope
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.site import Outcome, Site, unknown_names
 
@@ -27,6 +27,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
     _supports_diff = False
+    seen_before = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
@@ -44,14 +45,14 @@ class ActionModule(ActionBase):
             outcome = self._layers(collection, arguments["layers"], variables)
         else:
             outcome = self._roles(collection, arguments["roles"], variables)
-        result.update(changed=False, notes=outcome.notes, mistakes=[vars(mistake) for mistake in outcome.mistakes])
+        result.update(changed=False, notes=merge_notes(outcome.notes), mistakes=merge(outcome.mistakes))
         if outcome.mistakes:
             result.update(failed=True, msg=report(outcome.mistakes, NAME))
+        elif outcome.roles:
+            where = f"{plural(len(outcome.roles), 'role')} on {plural(len(outcome.hosts), 'host')}"
+            result["msg"] = f"{where}: {plural(outcome.options, 'option')} good"
         else:
-            result["msg"] = (
-                f"{plural(len(outcome.roles), 'role')} on {plural(len(outcome.hosts), 'host')}: "
-                f"{plural(outcome.options, 'option')} good"
-            )
+            result["msg"] = "found good before in this run" if self.seen_before else "no role applies to any host"
         return result
 
     def _layers(self, collection: Collection, layers: list[str], variables: dict[str, t.Any]) -> Outcome:
@@ -65,6 +66,7 @@ class ActionModule(ActionBase):
         # makes for each run and removes at its end.
         marks = {layer: Path(C.DEFAULT_LOCAL_TMP) / f"preflight-{layer}-{fingerprint.hexdigest()}" for layer in layers}
         todo = [layer for layer, mark in marks.items() if not mark.exists()]
+        self.seen_before = not todo
         outcome = Site(collection, inventory, manager, self._loader).check(todo) if todo else Outcome()
         if not outcome.mistakes:
             for layer in todo:
@@ -79,7 +81,6 @@ class ActionModule(ActionBase):
         for name in roles:
             role = collection.role(name)
             scope = Scope(Templar(loader=self._loader), {**role.defaults, **variables, **role.variables})
-            given = {key: value for key, value in variables.items() if value is not role.defaults.get(key)}
-            outcome.add(check_role(host, role, scope, given))
+            outcome.add(check_role(host, role, scope))
             outcome.mistakes += unknown_names(host, variables, options, only=role.name)
         return outcome

@@ -13,9 +13,9 @@ description:
   - With O(layers), every host and every role of the named layers of this collection is checked. A play that does this
     belongs first in a site's playbook, with C(hosts=all), C(gather_facts=false), C(run_once=true) and C(tags=always).
   - With O(roles), only the current host is checked. The roles of this collection begin with that.
-  - Checked are the argument spec (type, choices, required), ranges, patterns and ports, checks between options of a role,
-    ports that two services of a host both use, options that must agree or differ between hosts, and variables that have
-    a role's prefix but are no option of any role (with the nearest option).
+  - Checked are the argument spec (type, choices, required), ranges, patterns and ports, checks between options of a
+    role, ports that two services of a host both use, options that must agree or differ between hosts, and variables
+    that have a role's prefix but are no option of any role (with the nearest option).
   - Values are worked out in each host's context with group and host variables, the variables of the layer's plays, the
     roles' defaults, extra variables, and facts where they have been gathered. What needs facts that have not been
     gathered is named in RV(notes) and looked at by the role itself.
@@ -73,14 +73,15 @@ msg:
   type: str
   sample: "3 roles on 2 hosts: 84 options good"
 mistakes:
-  description: Every mistake, one for each host.
+  description: Every mistake, once for all hosts that share it.
   returned: always
   type: list
   elements: dict
   contains:
-    host:
-      description: Host the mistake is on; empty if it is one of the site as a whole.
-      type: str
+    hosts:
+      description: Hosts the mistake is on; empty if it is one of the site as a whole.
+      type: list
+      elements: str
     role:
       description: Role that reads the variable.
       type: str
@@ -91,8 +92,9 @@ mistakes:
       description: The value given and what is allowed.
       type: str
     where:
-      description: File and line where the value was set, if known.
-      type: str
+      description: Files and lines where the values were set, as far as known.
+      type: list
+      elements: str
 notes:
   description: What could not be looked at, since it needs facts that are not gathered yet.
   returned: always

@@ -23,14 +23,14 @@ PORT_RANGE = [0, 65535]
 class RoleOnHost:
     """The outcome for one role on one host.
 
-    values holds the options that are good, as their types; bad the names of those that are not; notes what could not
-    be looked at yet because it needs facts.
+    raw holds the variables as they were found, values the options that are good, as their types; bad the names of those
+    that are not; waiting and notes what could not be looked at yet because it needs facts.
     """
 
     host: str
     role: Role
     scope: Scope
-    given: dict[str, t.Any] = field(default_factory=dict)
+    raw: dict[str, t.Any] = field(default_factory=dict)
     values: dict[str, t.Any] = field(default_factory=dict)
     bad: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
@@ -42,17 +42,18 @@ class RoleOnHost:
     def hidden(self) -> set[str]:
         return {name for name, option in self.role.options.items() if option.get("no_log")}
 
-    def mistake(self, variable: str, text: str, where: str = "") -> None:
+    def mistake(self, variable: str, text: str, where: tuple[str, ...] = ()) -> None:
         self.mistakes.append(Mistake(self.host, self.role.name, variable, text, where))
 
-    def where(self, name: str) -> str:
-        """Where the inventory set an option; "" for a role's default."""
-        return origin(self.given[name]) if name in self.given else ""
+    def where(self, name: str) -> tuple[str, ...]:
+        """Where the inventory set an option; nowhere for a role's default."""
+        place = origin(self.raw.get(name), outside=self.role.path)
+        return (place,) if place else ()
 
 
-def check_role(host: str, role: Role, scope: Scope, given: dict[str, t.Any]) -> RoleOnHost:
-    """Check one role on one host; given are the variables without the role's own defaults."""
-    result = RoleOnHost(host, role, scope, given)
+def check_role(host: str, role: Role, scope: Scope) -> RoleOnHost:
+    """Check one role on one host."""
+    result = RoleOnHost(host, role, scope, raw=scope.variables)
     for error in role.errors:
         result.mistake("", error)
     for name, option in role.options.items():
@@ -155,8 +156,9 @@ def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
     except AnsibleError as error:
         result.mistake("", f"{what} of role {result.role.name} cannot be evaluated: {reason(error)}")
         return
-    places = [result.where(name) for name in sorted(result.role.options) if mentions([that, check["message"]], {name})]
-    result.mistake("", message(result.scope.masked(result.hidden), check["message"]), ", ".join(filter(None, places)))
+    read = [name for name in result.role.options if mentions([that, check["message"]], {name})]
+    places = tuple(place for name in read for place in result.where(name))
+    result.mistake("", message(result.scope.masked(result.hidden), check["message"]), places)
 
 
 def message(scope: Scope, text: str) -> str:

@@ -10,6 +10,7 @@ import os
 import typing as t
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 try:
     from ansible._internal._datatag._tags import Origin
@@ -25,14 +26,14 @@ class Mistake:
     """One wrong thing on one host.
 
     variable is the name a reader looks for, text the whole sentence after it, role whose documentation helps
-    ("" for none), where the file and line of the value ("" if unknown).
+    ("" for none), where the files and lines it was set in, as far as they are known.
     """
 
     host: str
     role: str
     variable: str
     text: str
-    where: str = ""
+    where: tuple[str, ...] = ()
 
 
 def show(value: t.Any, hidden: bool = False) -> str:
@@ -46,13 +47,18 @@ def show(value: t.Any, hidden: bool = False) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
-def origin(value: t.Any) -> str:
-    """File and line a value was read from, relative to the working directory where that is shorter; else ""."""
+def origin(value: t.Any, outside: str = "") -> str:
+    """File and line a value was read from, relative to the working directory where that is shorter.
+
+    "" where it is not known, or for a file under the directory outside.
+    """
     tag = Origin.get_tag(value) if Origin else None
     if not tag:
         return ""
     if not tag.path:
         return (tag.description or "").strip("<>")
+    if outside and Path(tag.path).resolve().is_relative_to(Path(outside).resolve()):
+        return ""
     path = os.path.relpath(tag.path)
     path = tag.path if path.startswith("../..") else path
     return f"{path}:{tag.line_num}" if tag.line_num else path

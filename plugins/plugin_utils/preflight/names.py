@@ -4,20 +4,21 @@
 
 from __future__ import annotations
 
+import typing as t
 from collections.abc import Iterable
 
 from .mistake import suggest
 
-# What inventories/*/group_vars and host_vars say about where a host stands; every role may read these.
-SITE_VARIABLES = (
-    "site_address",
-    "site_datacentre_tier",
-    "site_name",
-    "site_rack",
-    "site_region",
-    "site_role",
-    "site_uplinks",
-)
+# What an inventory says about where a host stands, in the form of an argument spec; every role may read these.
+SITE_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "site_address": {"type": "str"},
+    "site_datacentre_tier": {"type": "int", "choices": [1, 2, 3, 4]},
+    "site_name": {"type": "str"},
+    "site_rack": {"type": "str"},
+    "site_region": {"type": "str"},
+    "site_role": {"type": "str", "choices": ["primary", "standby", "reference"]},
+    "site_uplinks": {"type": "list", "elements": "str"},
+}
 # A site may have site_* variables of its own: only what is nearly one of ours is taken for a slip of the pen.
 SITE_CUTOFF = 0.9
 
@@ -35,7 +36,7 @@ def unknown(names: Iterable[str], options: dict[str, set[str]]) -> dict[str, tup
     known option in another order (gteh_http_port), or if it is nearly the name of a site variable.
     """
     known = {name for each in options.values() for name in each}
-    everything = known | set(SITE_VARIABLES)
+    everything = known | set(SITE_OPTIONS)
     by_letters = {"".join(sorted(name)): name for name in everything}
     result = {}
     for name in names:
@@ -45,7 +46,7 @@ def unknown(names: Iterable[str], options: dict[str, set[str]]) -> dict[str, tup
         if role:
             result[name] = (role, suggest(name, options[role]) or suggest(name, known))
         elif name.startswith("site_"):
-            nearest = suggest(name, SITE_VARIABLES, SITE_CUTOFF)
+            nearest = suggest(name, SITE_OPTIONS, SITE_CUTOFF)
             if nearest:
                 result[name] = ("", nearest)
         elif "".join(sorted(name)) in by_letters:

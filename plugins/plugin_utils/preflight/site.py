@@ -7,37 +7,37 @@ from __future__ import annotations
 import json
 import typing as t
 from dataclasses import dataclass, field
+from functools import cache
 
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play import Play
 from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from .collection import Applied, Collection, LayerPlay, Role
 from .host import RoleOnHost, check_role, mentions, message
 from .mistake import Mistake, origin, show
-from .names import owner, unknown
-from .scope import NeedsFacts, Scope, reason
-
-# Set by Ansible or gathered: never an option of a role.
-NOT_FROM_INVENTORY = ("ansible_", "inventory_", "group", "hostvars", "omit", "play_hosts", "playbook_dir", "vars")
+from .names import SITE_OPTIONS, owner, unknown
+from .scope import NeedsFacts, Scope, Unset, reason
+from .spec import Problem, check_value
 
 
 @dataclass
 class Outcome:
-    """Every mistake, what waits for facts ("host: role: …"), and how much was looked at."""
+    """Every mistake, what waits for facts (host, what), and how much was looked at."""
 
     mistakes: list[Mistake] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
     roles: set[str] = field(default_factory=set)
     options: int = 0
 
     def add(self, result: RoleOnHost) -> None:
         self.mistakes += [mistake for mistake in result.mistakes if mistake not in self.mistakes]
-        self.notes += [f"{result.host}: {result.role.name}: {note}" for note in result.notes]
+        self.notes += [(result.host, f"role {result.role.name}: {note}") for note in result.notes]
         self.hosts.add(result.host)
         self.roles.add(result.role.name)
         self.options += len(result.role.options)
@@ -55,6 +55,9 @@ class Site:
         self._loader = loader
         self._templar = Templar(loader=loader)
         self.outcome = Outcome()
+        # hostvars[…] works out all variables of a host at each use; during one check they do not change.
+        self._hostvars = HostVars(inventory, manager, loader)
+        vars(self._hostvars)["raw_get"] = cache(self._hostvars.raw_get)
 
     def check(self, layers: list[str]) -> Outcome:
         """Check these layers and return everything found; a --limit narrows what is reported, not what is compared."""
@@ -95,8 +98,7 @@ class Site:
 
     def _check_applied(self, host: str, role: Role, applied: Applied, given: dict[str, t.Any]) -> RoleOnHost | None:
         """A role on a host, or None where the role's when says that it is not for this host."""
-        given = {**given, **applied.variables, **self._manager.extra_vars}
-        variables = {**role.defaults, **given, **role.variables, **self._manager.extra_vars}
+        variables = {**role.defaults, **given, **role.variables, **applied.variables, **self._manager.extra_vars}
         variables |= {"role_name": role.name, "role_path": role.path}
         variables["ansible_search_path"] = [role.path, str(self._collection.root / "playbooks" / "layers")]
         scope = self._scope(variables)
@@ -104,8 +106,8 @@ class Site:
             if applied.when and not scope.condition(applied.when):
                 return None
         except NeedsFacts:
-            self.outcome.notes.append(f"{host}: {role.name}: whether it applies needs facts; checked as if it did")
-        return check_role(host, role, scope, given)
+            self.outcome.notes.append((host, f"role {role.name}: whether it applies needs facts; checked as if it did"))
+        return check_role(host, role, scope)
 
     def _scope(self, variables: dict[str, t.Any]) -> Scope:
         return Scope(self._templar, variables)
@@ -144,7 +146,7 @@ class Site:
                 chosen = [result for result in results if result.host in among]
                 self._compare(rule, chosen, message(shown, rule["message"]), wanted)
             except NeedsFacts:
-                self.outcome.notes.append(f"site: {role.name}: the check {rule.get('that', rule)} needs facts")
+                self.outcome.notes.append(("site", f"role {role.name}: the check {rule.get('that', rule)} needs facts"))
             except AnsibleError as error:
                 text = (
                     f"the site check {rule.get('that', rule)} of role {role.name} cannot be evaluated: {reason(error)}"
@@ -179,19 +181,35 @@ class Site:
             host = self._inventory.get_host(name)
             given = self._manager.get_vars(host=host, include_hostvars=False)
             self.outcome.mistakes += unknown_names(name, given, options)
+            self.outcome.mistakes += self._check_site_variables(name, given)
+
+    def _check_site_variables(self, host: str, given: dict[str, t.Any]) -> list[Mistake]:
+        scope = self._scope({**given, "hostvars": self._hostvars})
+        mistakes = []
+        for name, option in SITE_OPTIONS.items():
+            if name not in given:
+                continue
+            try:
+                _value, problems = check_value(name, option, scope.template(given[name]))
+            except NeedsFacts:
+                self.outcome.notes.append((host, f"{name} needs facts"))
+                continue
+            except (AnsibleError, Unset) as error:
+                problems = [Problem(name, f"cannot be worked out: {reason(error)}")]
+            where = tuple(filter(None, [origin(given[name])]))
+            mistakes += [Mistake(host, "", problem.path, problem.text, where) for problem in problems]
+        return mistakes
 
 
 def unknown_names(host: str, given: dict[str, t.Any], options: dict[str, set[str]], only: str = "") -> list[Mistake]:
     """Variables of a host that look like a role's options and are none; only names one role."""
-    names = [name for name in given if not name.startswith(NOT_FROM_INVENTORY)]
-    if only:
-        names = [name for name in names if owner(name, options) == only]
-    places = {str(name): origin(name) or origin(value) for name, value in given.items()}
+    names = [name for name in given if not only or owner(name, options) == only]
+    places = {name: origin(name) or origin(value) for name, value in given.items()}
     mistakes = []
     for name, (role, nearest) in unknown(names, options).items():
         text = f"is not a variable of {'role ' + role if role else 'any role'}"
         text += f"; did you mean {nearest}?" if nearest else ""
-        mistakes.append(Mistake(host, role or owner(nearest, options), name, text, places[name]))
+        mistakes.append(Mistake(host, role or owner(nearest, options), name, text, tuple(filter(None, [places[name]]))))
     return mistakes
 
 

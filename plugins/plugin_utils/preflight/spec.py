@@ -13,6 +13,11 @@ import typing as t
 from collections.abc import Callable
 
 from ansible.module_utils.common.validation import (
+    check_mutually_exclusive,
+    check_required_by,
+    check_required_if,
+    check_required_one_of,
+    check_required_together,
     check_type_bits,
     check_type_bytes,
     check_type_float,
@@ -43,6 +48,13 @@ CONVERTERS: dict[str, Callable[[t.Any], t.Any]] = {
     "bits": check_type_bits,
     "json": check_type_jsonarg,
     "jsonarg": check_type_jsonarg,
+}
+CONSTRAINTS: dict[str, Callable[[t.Any, dict[str, t.Any]], t.Any]] = {
+    "mutually_exclusive": check_mutually_exclusive,
+    "required_by": check_required_by,
+    "required_if": check_required_if,
+    "required_one_of": check_required_one_of,
+    "required_together": check_required_together,
 }
 
 
@@ -120,9 +132,7 @@ def hint(kind: str, value: t.Any) -> str:
 
 
 def check_list(path: str, spec: dict[str, t.Any], value: t.Any, hidden: bool) -> tuple[t.Any, list[Problem]]:
-    element: dict[str, t.Any] = {
-        key: spec[key] for key in ("choices", "options", "mutually_exclusive", "required_together") if key in spec
-    }
+    element: dict[str, t.Any] = {key: spec[key] for key in ("choices", "options", *CONSTRAINTS) if key in spec}
     element["type"] = spec.get("elements", "raw")
     items: list[t.Any] = []
     problems: list[Problem] = []
@@ -153,12 +163,9 @@ def check_dict(path: str, spec: dict[str, t.Any], value: dict[str, t.Any], hidde
     for name, option in options.items():
         if option.get("required") and name not in given:
             problems.append(Problem(f"{path}.{name}", f"is missing: {allowed(option)}"))
-    for names in spec.get("mutually_exclusive") or []:
-        if len(given & set(names)) > 1:
-            problems.append(
-                Problem(path, f"has {' and '.join(sorted(given & set(names)))}: only one of them is allowed")
-            )
-    for names in spec.get("required_together") or []:
-        if given & set(names) and not set(names) <= given:
-            problems.append(Problem(path, f"needs all or none of {', '.join(names)}"))
+    for name, check in CONSTRAINTS.items():
+        try:
+            check(spec.get(name), {key: item for key, item in result.items() if key in given})
+        except TypeError as error:
+            problems.append(Problem(path, f"= {show(value, hidden)}: {error}"))
     return result, problems
