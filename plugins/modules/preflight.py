@@ -51,16 +51,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Check the site's variables
-  hosts: all
-  gather_facts: false
-  tags: always
-  tasks:
-    - name: Check every variable before any host is changed
-      chainops.infra.preflight:
-        layers: [baseline, ethereum]
-      run_once: true
+# In a play with hosts: all, gather_facts: false and tags: always, before any other play
+- name: Check every variable of the site before any host is changed
+  chainops.infra.preflight:
+    layers: [baseline, ethereum]
+  run_once: true
 
+# In a role
 - name: Check what the role is given on this host
   chainops.infra.preflight:
     roles: [geth]
