@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from .jsonrpc import Block
 from .policy import REFUSE, Policy
-from .samples import ExecutionSample, Identity, PairSample, ReferenceSample
+from .samples import ANY_CHAIN, ExecutionSample, Identity, PairSample, ReferenceSample
 
 HEALTHY, DEGRADED, SYNCING, STALE = "healthy", "degraded", "syncing", "stale"
 CHAIN_STALLED, FORKED, UNKNOWN, UNFIT = "chain_stalled", "forked", "unknown", "unfit"
@@ -387,7 +387,7 @@ def judge(
     pair: PairSample,
     references: Sequence[ReferenceSample],
     policy: Policy,
-    identity: Identity = Identity(),  # noqa: B008  (immutable)
+    identity: Identity = ANY_CHAIN,
 ) -> Assessment:
     """The findings of one round."""
     case = _Judge(pair, references, policy, identity)

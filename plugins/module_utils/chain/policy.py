@@ -15,9 +15,10 @@ SERVE, REFUSE = "serve", "refuse"
 class Policy:
     slot_seconds: float = 12.0
     slots_per_epoch: int = 32
-    # a node is ejected when its head is older than this, or lags further behind the references
+    # a node is ejected when its head is older than this, or lags further behind the references; with both the same,
+    # age decides, and lag where the host's clock cannot be trusted
     max_age_slots: float = 5
-    max_lag_slots: int = 3
+    max_lag_slots: int = 5
     # a node is admitted only when it is this close; tighter, so that it does not swing
     admit_age_slots: float = 4
     admit_lag_slots: int = 1

@@ -96,3 +96,6 @@ class Identity:
 
     chain_id: int | None = None
     genesis_hash: str | None = None
+
+
+ANY_CHAIN = Identity()
