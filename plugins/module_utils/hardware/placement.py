@@ -21,7 +21,11 @@ def placement(hosts: list[dict[str, t.Any]], primary_tier: int, group: str = GRO
     chosen = [host for host in hosts if group in host.get("group_names", [])]
     primaries = [host for host in chosen if host.get("site_role") == "primary"]
     standbys = [host for host in chosen if host.get("site_role") == "standby"]
-    lines = [(host["name"], tier(host, primary_tier)) for host in primaries]
+    lines = [(host["name"], role(host)) for host in chosen if host not in primaries + standbys]
+    for primary in primaries:
+        lines.append((primary["name"], tier(primary, primary_tier)))
+        if not standbys:
+            lines.append((primary["name"], no_standby(group)))
     for standby in standbys:
         for primary in primaries:
             lines.append((standby["name"], differs(standby, primary, "site_region", "region")))
@@ -37,6 +41,15 @@ def faults(hosts: list[dict[str, t.Any]], primary_tier: int, group: str = GROUP)
         for name, line in placement(hosts, primary_tier, group)
         if line.state != OK
     ]
+
+
+def role(host: dict[str, t.Any]) -> Line:
+    found = host.get("site_role") or not_set("site_role", host)
+    return Line("role of the host", "primary or standby", str(found), f"{INVENTORY}: site_role", SHORT)
+
+
+def no_standby(group: str) -> Line:
+    return Line("standby", "one or more", "none", f"{INVENTORY}: site_role in group {group}", SHORT)
 
 
 def tier(host: dict[str, t.Any], wanted: int) -> Line:

@@ -205,7 +205,16 @@ def test_each_wrong_placement_is_one_fault_that_names_the_variable(
     assert words in faults[0] and "inventory: site_" in faults[0]
 
 
-def test_hosts_of_other_groups_and_roles_do_not_count() -> None:
-    other = {**GOOD[1], "name": "lb-a2", "group_names": ["rpc_balancers"], "site_region": "east"}
-    reference = {**GOOD[1], "name": "eth-c", "site_role": "reference", "site_region": "east"}
-    assert where.faults([*GOOD, other, reference], 3) == []
+def test_hosts_of_other_groups_do_not_count() -> None:
+    balancer = {**GOOD[1], "name": "lb-a2", "group_names": ["rpc_balancers"], "site_region": "east"}
+    assert where.faults([*GOOD, balancer], 3) == []
+
+
+def test_a_serving_host_has_a_role_and_a_primary_has_a_standby() -> None:
+    other = {**GOOD[1], "name": "eth-x", "site_role": None}
+    assert where.faults([*GOOD, other], 3) == [
+        "eth-x: role of the host: wanted primary or standby, site_role of eth-x is not set (inventory: site_role)"
+    ]
+    assert where.faults(GOOD[:1], 3) == [
+        "eth-a: standby: wanted one or more, none (inventory: site_role in group ethereum_serving)"
+    ]
