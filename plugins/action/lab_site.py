@@ -11,7 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 # host variable: (name in the module's parameters, what it is without one)
-HOST_VARIABLES = {
+HOST_VARIABLES: dict[str, tuple[str, Any]] = {
     "ansible_host": ("address", None),
     "site_region": ("region", None),
     "lab_capabilities": ("capabilities", []),
@@ -54,7 +54,9 @@ class ActionModule(ActionBase):
         if limit:
             for name in limit:
                 if name not in groups and name not in arguments["hosts"]:
-                    raise AnsibleActionFail(f"lab_limit has {name!r}, which is neither a host nor a group of the inventory")
+                    raise AnsibleActionFail(
+                        f"lab_limit has {name!r}, which is neither a host nor a group of the inventory"
+                    )
             chosen = {host for name in limit for host in groups.get(name, [name])}
         layers = set(arguments.get("layers") or [])
         if layers:

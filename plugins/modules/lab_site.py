@@ -156,7 +156,7 @@ def main() -> None:
     module.exit_json(
         changed=result["changed"],
         diff={"before": before, "after": after},
-        state_dir=spec.state_dir,
+        state_dir=str(spec.state_dir),
         hosts={name: spec.hosts[name].address for name in chosen if name in spec.hosts},
         seconds=round(time.monotonic() - began, 1),
     )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import glob
+import hashlib
 import json
 import os
 import shlex
@@ -15,14 +15,24 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from . import image
 from .cgroup import Cgroup
+from .image import USER, USER_ID, Images, resolv_conf
 from .shell import LabError, environment, run, write
 from .spec import Host, Spec
 
 BOOT_TIMEOUT = 90
-CONTAINERS = ["--capability=all", "--drop-capability=CAP_SYS_TIME", "--system-call-filter=@keyring bpf"]
+# All but the clock, which is the machine's: what a container engine inside the host needs.
+CONTAINERS = ("--capability=all", "--drop-capability=CAP_SYS_TIME", "--system-call-filter=@keyring bpf")
+NSPAWN = (
+    "systemd-nspawn --boot --quiet --register=no --keep-unit --settings=no --link-journal=no --resolv-conf=off "
+    "--timezone=off --console=pipe --bind=/dev/net/tun"
+)
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
 
 class Machine:
@@ -32,10 +42,10 @@ class Machine:
         self.spec = spec
         self.host = host
         self.name = host.name
-        self.directory = f"{spec.state_dir}/hosts/{host.name}"
-        self.upper = f"{self.directory}/upper"
-        self.made = f"{self.directory}/host.json"
-        self.console = f"{self.directory}/console.log"
+        self.directory = spec.state_dir / "hosts" / host.name
+        self.upper = self.directory / "upper"
+        self.made = self.directory / "host.json"
+        self.console = self.directory / "console.log"
         self.cgroup = Cgroup(spec.prefix, host.name)
 
     @property
@@ -46,28 +56,46 @@ class Machine:
     @property
     def exists(self) -> bool:
         """Whether its disk was made, whole."""
-        return os.path.exists(self.made)
+        return self.made.exists()
 
     @property
-    def machine_id(self) -> str:
-        """Short enough for nspawn to name the host's link after it, unhashed."""
-        return f"{self.spec.prefix}{self.spec.mark(self.name):04x}"
+    def state(self) -> str:
+        """absent, off, running, or outdated: it runs, but not as the inventory now says."""
+        if not self.exists:
+            return "absent"
+        if not self.running:
+            return "off"
+        return "running" if self._record()["boot"] == self._boot() else "outdated"
 
     @property
     def link(self) -> str:
         """The machine's end of the host's network link."""
-        return f"vb-{self.machine_id}"
+        return f"vb-{self._machine_name}"
 
     @property
-    def root(self) -> str:
-        """The host's file system as the machine reaches it: through PID 1 while it runs, else the overlay's upper part."""
+    def _machine_name(self) -> str:
+        """nspawn names the link after it, and hashes what is longer than a link's name."""
+        return f"{self.spec.prefix}{self.spec.mark(self.name):04x}"
+
+    @property
+    def root(self) -> Path:
+        """The host's files as the machine reaches them: through PID 1 while it runs, else the overlay's upper part."""
         leader = self.cgroup.leader()
-        return f"/proc/{leader}/root" if leader else self.upper
+        return Path(f"/proc/{leader}/root") if leader else self.upper
 
     def public_key(self) -> str:
         """The host's SSH key, as known_hosts wants it."""
-        with open(f"{self.upper}/etc/ssh/ssh_host_ed25519_key.pub", encoding="ascii") as file:
-            return " ".join(file.read().split()[:2])
+        return " ".join((self.upper / f"{HOST_KEY}.pub").read_text(encoding="ascii").split()[:2])
+
+    def _record(self) -> dict[str, Any]:
+        return json.loads(self.made.read_text(encoding="utf-8"))
+
+    def _boot(self) -> dict[str, Any]:
+        """What of the inventory takes effect when a host boots."""
+        return {key: value for key, value in asdict(self.host).items() if key != "disks"}
+
+    def _disks(self) -> list[list[str]]:
+        return [[disk.path, disk.size] for disk in self.host.disks]
 
     def files(self, authorized_key: str) -> dict[str, tuple[str, int, int]]:
         """The files that make the base image this host: path to content, mode and owner."""
@@ -78,61 +106,57 @@ class Machine:
         )
         identity = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.{self.spec.prefix}.chainops-lab").hex
         return {
-            "/etc/hostname": (f"{self.name}\n", 0o644, 0),
-            "/etc/hosts": (f"127.0.0.1 localhost\n::1 localhost\n{names}", 0o644, 0),
-            "/etc/machine-id": (f"{identity}\n", 0o444, 0),
-            "/etc/resolv.conf": (image.resolv_conf(), 0o644, 0),
-            "/etc/systemd/network/10-host0.network": (network, 0o644, 0),
-            f"/home/{image.USER}/.ssh/authorized_keys": (authorized_key, 0o600, 1000),
+            "etc/hostname": (f"{self.name}\n", 0o644, 0),
+            "etc/hosts": (f"127.0.0.1 localhost\n::1 localhost\n{names}", 0o644, 0),
+            "etc/machine-id": (f"{identity}\n", 0o444, 0),
+            "etc/resolv.conf": (resolv_conf(), 0o644, 0),
+            "etc/systemd/network/10-host0.network": (network, 0o644, 0),
+            f"home/{USER}/.ssh/authorized_keys": (authorized_key, 0o600, USER_ID),
         }
 
-    def create(self, images: image.Images, layers: tuple[str, str], authorized_key: str) -> None:
+    def create(self, images: Images, layers: tuple[Path, Path], authorized_key: str) -> None:
         """Make the host's disk. The record comes last: without it the next run begins again."""
         self.destroy()
-        os.makedirs(f"{self.directory}/work")
-        os.makedirs(f"{self.upper}/etc/ssh")
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f",
-             f"{self.upper}/etc/ssh/ssh_host_ed25519_key"])  # fmt: skip
-        self.write_files(authorized_key)
-        os.chmod(f"{self.upper}/home/{image.USER}/.ssh", 0o700)
-        for path in ("", "/.ssh"):
-            os.chown(f"{self.upper}/home/{image.USER}{path}", 1000, 1000)
-        images.give_packages(self.upper)
+        (self.directory / "work").mkdir(parents=True)
+        (self.upper / HOST_KEY).parent.mkdir(parents=True)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", self.upper / HOST_KEY])
+        home = self.upper / "home" / USER
+        (home / ".ssh").mkdir(parents=True, mode=0o700)
+        for path in (home, home / ".ssh"):
+            os.chown(path, USER_ID, USER_ID)
         for number, disk in enumerate(self.host.disks):
-            self._make_disk(number, disk.size_bytes)
-        write(self.made, json.dumps({"base": layers[0], "lists": layers[1], "disks": self._disks()}))
+            image = self.directory / f"disk{number}.img"
+            with image.open("wb") as file:
+                file.truncate(disk.size_bytes)
+            run(["mkfs.ext4", "-q", "-m", "0", image])
+        images.give_packages(self.upper)
+        base, lists = layers
+        record = {"base": str(base), "lists": str(lists), "disks": self._disks(), "files": {}, "boot": {}}
+        record["files"] = self._write_files(record, authorized_key)
+        write(self.made, json.dumps(record))
 
-    def _disks(self) -> list[list[str]]:
-        return [[disk.path, disk.size] for disk in self.host.disks]
+    def _outdated(self, record: dict[str, Any], authorized_key: str) -> dict[str, tuple[str, int, int]]:
+        """The lab's own files whose wanted content is not what it was when they were last written.
 
-    def _make_disk(self, number: int, size: int) -> None:
-        path = f"{self.directory}/disk{number}.img"
-        with open(path, "wb") as file:
-            file.truncate(size)
-        run(["mkfs.ext4", "-q", "-m", "0", "-E", "root_owner=0:0", path])
+        What a role or a person has changed in the host since is theirs, and stays.
+        """
+        files = self.files(authorized_key)
+        return {path: file for path, file in files.items() if record["files"].get(path) != _digest(file[0])}
 
-    def write_files(self, authorized_key: str) -> list[str]:
+    def _write_files(self, record: dict[str, Any], authorized_key: str) -> dict[str, str]:
+        root = self.root
+        for path, (content, mode, owner) in self._outdated(record, authorized_key).items():
+            write(root / path, content, mode, owner)
+        return {path: _digest(file[0]) for path, file in self.files(authorized_key).items()}
+
+    def refresh(self, authorized_key: str, check: bool = False) -> list[str]:
         """Bring the lab's own files in the host up to date; returns the paths that changed."""
-        changed = []
-        for path, (content, mode, owner) in self.files(authorized_key).items():
-            if write(self.root + path, content, mode):
-                os.chown(self.root + path, owner, owner)
-                changed.append(path)
-        return changed
-
-    def outdated_files(self, authorized_key: str) -> list[str]:
-        """The paths that :meth:`write_files` would write."""
-        outdated = []
-        for path, (content, _mode, _owner) in self.files(authorized_key).items():
-            with contextlib.suppress(FileNotFoundError), open(self.root + path, encoding="utf-8") as file:
-                if file.read() == content:
-                    continue
-            outdated.append(path)
+        record = self._record()
+        outdated = list(self._outdated(record, authorized_key))
+        if outdated and not check:
+            record["files"] = self._write_files(record, authorized_key)
+            write(self.made, json.dumps(record))
         return outdated
-
-    def _record(self) -> dict:
-        with open(self.made, encoding="utf-8") as file:
-            return json.load(file)
 
     def check_unchanged(self) -> None:
         """Refuse what cannot be changed on a disk that exists."""
@@ -140,45 +164,42 @@ class Machine:
         if made["disks"] != self._disks():
             raise LabError(
                 f"host {self.name}: lab_disks is {self._disks()}, and its disk was made with {made['disks']}; "
-                f"remove the host first (lab_state: absent with lab_limit: {self.name})"
+                f"remove the host first: tools/lab down {self.name}"
             )
         for layer in (made["base"], made["lists"]):
-            if not os.path.isdir(layer):
-                raise LabError(f"host {self.name} was made from {layer}, which is gone; remove the lab and make it anew")
+            if not Path(layer).is_dir():
+                raise LabError(f"host {self.name} was made from {layer}, which is gone; take the lab down and up again")
 
-    def _script(self) -> str:
+    def _script(self, record: dict[str, Any]) -> str:
         """What the host's first process does in its own mount namespace before it becomes systemd-nspawn.
 
         All mounts are made here, so that they go with the last process and never show in the machine's own namespace.
         """
-        made = self._record()
         at = shlex.quote
-        enter = self.cgroup.make(self.host.memory_mb)
-        # volatile: fsync in a host costs nothing; a host's sudden end loses nothing, only the machine's own could.
-        options = f"lowerdir={made['lists']}:{made['base']},upperdir={self.upper},workdir={self.directory}/work,volatile"
-        root = f"{self.directory}/root"
-        lines = ["set -e"]
-        lines += [f"echo $$ > {at(path)}" for path in enter]
+        # volatile: fsync costs nothing. A host's sudden end loses nothing by it, only the machine's own would.
+        layers = f"lowerdir={record['lists']}:{record['base']},upperdir={self.upper},workdir={self.directory}/work"
+        root = self.directory / "root"
+        lines = ["set -e", *(f"echo $$ > {at(str(path))}" for path in self.cgroup.make(self.host.memory_mb))]
         lines += [
-            f"rm -rf {at(self.directory)}/work/work",
-            f"mkdir -p {at(root)}",
-            f"mount -t overlay overlay -o {at(options)} {at(root)}",
+            f"rm -rf {at(str(self.directory / 'work' / 'work'))}",  # a volatile overlay's mark: not unmounted
+            f"mkdir -p {at(str(root))}",
+            f"mount -t overlay overlay -o {at(layers)},volatile {at(str(root))}",
         ]
-        argv = [
-            "systemd-nspawn", f"--directory={root}", "--boot", "--quiet", "--register=no", "--keep-unit", "--settings=no",
-            f"--machine={self.machine_id}", f"--hostname={self.name}", f"--network-bridge={self.spec.bridge(self.host.region)}",
-            "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe", "--bind=/dev/net/tun",
-        ]  # fmt: skip
+        argv = [*NSPAWN.split(), f"--directory={root}", f"--machine={self._machine_name}", f"--hostname={self.name}"]
+        argv.append(f"--network-bridge={self.spec.bridge(self.host.region)}")
         if "containers" in self.host.capabilities:
             argv += CONTAINERS
-        for number, (path, _size) in enumerate(made["disks"]):
-            disk = f"{self.directory}/disk{number}"
-            lines += [f"mkdir -p {at(disk)}", f"mount -o loop,discard {at(disk)}.img {at(disk)}"]
-            lines += [f"rm -rf {at(disk)}/lost+found", f"mkdir -p {at(disk)}/data"]
-            argv.append(f"--bind={disk}/data:{path}")
+        for number, (path, _size) in enumerate(record["disks"]):
+            disk = str(self.directory / f"disk{number}")
+            lines += [
+                f"mkdir -p {at(disk)}",
+                f"mount -o loop,discard {at(disk)}.img {at(disk)}",
+                f"mkdir -p {at(disk)}/data",
+            ]
+            argv.append(f"--bind={disk}/data:{path}")  # below the root of the file system: no lost+found in sight
         lines += [
             "mkdir -p /run/systemd/nspawn",
-            "mount -t tmpfs tmpfs /run/systemd/nspawn",
+            "mount -t tmpfs tmpfs /run/systemd/nspawn",  # nspawn's locks and sockets, which a killed one leaves behind
             "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
             f"exec {shlex.join(argv)}",
         ]
@@ -186,9 +207,11 @@ class Machine:
 
     def start(self) -> None:
         """Begin to boot; :meth:`wait` says when it is done."""
+        self.kill()  # what a killed run has left of it
         self.check_unchanged()
-        script = self._script()
-        with open(self.console, "wb") as console:
+        record = self._record()
+        script = self._script(record)
+        with self.console.open("wb") as console:
             subprocess.run(
                 ["setsid", "--fork", "unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script],
                 check=True,
@@ -198,27 +221,30 @@ class Machine:
                 env=environment(),
                 cwd="/",
             )
+        write(self.made, json.dumps(record | {"boot": self._boot()}))
 
     def wait(self, timeout: float = BOOT_TIMEOUT) -> list[str]:
         """Wait until the boot is over and SSH answers; returns the units that failed."""
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         seen = False
-        while time.monotonic() < deadline:
+        while time.monotonic() < began + timeout:
             if self.running:
                 seen = True
                 if self.answers() and (state := self.system_state()) in ("running", "degraded"):
                     return self.failed_units() if state == "degraded" else []
-            elif seen or time.monotonic() > deadline - timeout + 5:
-                raise LabError(f"host {self.name} ended while booting; the end of {self.console}:\n{self._console_end()}")
-            time.sleep(0.2)
+            elif seen or time.monotonic() > began + 5:
+                raise LabError(
+                    f"host {self.name} ended while booting; the end of {self.console}:\n{self._last_words()}"
+                )
+            time.sleep(0.1)
         raise LabError(
-            f"host {self.name} is not up after {timeout:g} s (state: {self.system_state() or 'no answer'}); "
-            f"the end of {self.console}:\n{self._console_end()}"
+            f"host {self.name} is not up after {timeout:g} s (systemd says: {self.system_state() or 'nothing'}); "
+            f"the end of {self.console}:\n{self._last_words()}"
         )
 
-    def _console_end(self) -> str:
-        with contextlib.suppress(OSError), open(self.console, encoding="utf-8", errors="replace") as file:
-            return "\n".join(file.read().strip().splitlines()[-12:])
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            return "\n".join(self.console.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:])
         return ""
 
     def answers(self, timeout: float = 0.5) -> bool:
@@ -228,16 +254,16 @@ class Machine:
             return link.recv(4) == b"SSH-"
         return False
 
-    def enter(self, argv: list[str]) -> list[str]:
-        """The command line that runs ``argv`` as root inside the host."""
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        """The command line that runs ``argv`` as root inside the host, through its PID 1: no SSH, no network."""
         leader = self.cgroup.leader()
         if leader is None:
             raise LabError(f"host {self.name} is not running")
-        return ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
-                "--wdns=/", "--", *argv]  # fmt: skip
+        namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        return ["nsenter", f"--target={leader}", *namespaces, "--root", "--wdns=/", "--", *argv]
 
-    def run(self, argv: list[str], *, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a command as root inside the host, by the machine's own door (no SSH)."""
+    def run(self, argv: Sequence[str], *, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command as root inside the host to its end."""
         return run(self.enter(argv), check=check, timeout=timeout)
 
     def system_state(self) -> str:
@@ -248,25 +274,28 @@ class Machine:
 
     def failed_units(self) -> list[str]:
         """Units in state failed."""
-        listed = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend", "--full"], check=False).stdout
+        listed = self.run(
+            ["systemctl", "list-units", "--failed", "--plain", "--no-legend", "--full"], check=False
+        ).stdout
         return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
     def kill(self) -> bool:
         """The power cord: SIGKILL to all its processes at once. Its disk stays; True when it ran."""
         was = self.cgroup.kill()
         self.cgroup.remove()
-        self.forget_connections()
-        return was
-
-    def forget_connections(self) -> None:
-        """End the SSH connections that are kept open to this host: a host that boots again does not know them."""
-        for path in glob.glob(f"{self.spec.state_dir}/cp/{glob.escape(self.name)}-*"):
+        # The connections that SSH keeps open to it would outlive it, and a host that boots again does not know them.
+        for path in (self.spec.state_dir / "cp").glob(f"{self.name}-*"):
             run(["ssh", "-O", "exit", "-o", f"ControlPath={path}", self.name], check=False, timeout=5)
+        return was
 
     def destroy(self) -> bool:
         """End the host and its disk; True when there was anything."""
         was = self.kill()
-        if os.path.isdir(self.directory):
+        if self.directory.is_dir():
             shutil.rmtree(self.directory)
             was = True
         return was
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -13,6 +13,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from .shell import LabError, run, write
 from .spec import STATE_ROOT, Spec
@@ -22,12 +23,17 @@ SYSCTLS = {
     # Every host's systemd, dbus and networkd hold some, and all count against the machine's root.
     "fs.inotify.max_user_instances": 1024,
 }
-SYSCTL_FILE = f"{STATE_ROOT}/sysctl.json"
+SYSCTL_FILE = STATE_ROOT / "sysctl.json"
 
 
-def table(spec: Spec) -> str:
+def table(prefix: str) -> str:
     """The nftables table of a lab."""
-    return f"chainops_lab_{spec.prefix}"
+    return f"chainops_lab_{prefix}"
+
+
+def faults_table(prefix: str) -> str:
+    """The tables of the faults that are in force in a lab."""
+    return f"chainops_faults_{prefix}"
 
 
 def _alias(prefix: str) -> str:
@@ -64,7 +70,7 @@ def _ruleset(spec: Spec) -> tuple[str, str]:
   }}
 """
     comment = hashlib.sha256(rules.encode()).hexdigest()[:16]
-    name = table(spec)
+    name = table(spec.prefix)
     return f'table ip {name}\ndelete table ip {name}\ntable ip {name} {{\n  comment "{comment}"\n{rules}}}\n', comment
 
 
@@ -85,7 +91,9 @@ def check_free(spec: Spec) -> None:
             if there.overlaps(network):
                 alias = link.get("ifalias", "")
                 whose = f" ({alias.replace('chainops-lab', 'the lab with prefix')})" if alias else ""
-                raise LabError(f"lab_network {network} is in use: {name} has {there}{whose}; choose another lab_network")
+                raise LabError(
+                    f"lab_network {network} is in use: {name} has {there}{whose}; choose another lab_network"
+                )
     for route in json.loads(run(["ip", "-j", "route"]).stdout or "[]"):
         with contextlib.suppress(ValueError):
             there = ipaddress.IPv4Network(route["dst"])
@@ -100,7 +108,7 @@ def state(spec: Spec) -> dict:
     for name in sorted(_own(spec.prefix, links)):
         held = [f"{one['local']}/{one['prefixlen']}" for one in links[name]["addr_info"] if one["family"] == "inet"]
         bridges[name] = held[0] if held and "UP" in links[name]["flags"] else "down"
-    listed = run(["nft", "list", "table", "ip", table(spec)], check=False).stdout
+    listed = run(["nft", "list", "table", "ip", table(spec.prefix)], check=False).stdout
     rules = listed.partition('comment "')[2].partition('"')[0] if listed else None
     return {"bridges": bridges, "rules": rules, "sysctl": {name: _sysctl(name) for name in SYSCTLS}}
 
@@ -130,41 +138,54 @@ def up(spec: Spec) -> None:
         run(["nft", "-f", "-"], stdin=ruleset)
 
 
-def down(spec_prefix: str) -> bool:
-    """Remove every bridge and table of a prefix, known to a state file or not; True when there was any."""
-    spec = Spec(spec_prefix, "")
-    have = state(spec)
-    for name in have["bridges"]:
-        run(["ip", "link", "delete", name])
-    if have["rules"] is not None:
-        run(["nft", "delete", "table", "ip", table(spec)])
-    returned = _return_sysctls(spec)
-    return bool(have["bridges"] or have["rules"] is not None or returned)
+def names(prefix: str) -> list[str]:
+    """Every bridge and nftables table of a prefix, whether a record knows of them or not."""
+    tables = []
+    for line in run(["nft", "list", "tables"]).stdout.splitlines():  # "table FAMILY NAME"
+        if line.split()[2] in (table(prefix), faults_table(prefix)):
+            tables.append(line)
+    return [*sorted(_own(prefix, _links())), *sorted(tables)]
+
+
+def down(prefix: str) -> None:
+    """Remove every bridge and table of a prefix, and give back the machine's settings if this lab is the last."""
+    for name in names(prefix):
+        run(["nft", "delete", *name.split()] if " " in name else ["ip", "link", "delete", name])
+    _return_sysctls(prefix)
+
+
+def obstacles() -> list[str]:
+    """What on this machine would stop the lab's traffic, as warnings."""
+    listed = run(["nft", "list", "chain", "ip", "filter", "FORWARD"], check=False).stdout
+    if "policy drop" in listed:
+        return [
+            "this machine's firewall drops forwarded packets (chain FORWARD of table ip filter, as Docker sets it): "
+            "hosts reach neither the outside nor other regions; iptables -P FORWARD ACCEPT lets them"
+        ]
+    return []
+
+
+def _sysctl_path(name: str) -> Path:
+    return Path("/proc/sys", *name.split("."))
 
 
 def _sysctl(name: str) -> int:
-    with open(f"/proc/sys/{name.replace('.', '/')}", encoding="ascii") as file:
-        return int(file.read())
+    return int(_sysctl_path(name).read_text(encoding="ascii"))
 
 
 def _set_sysctl(name: str, value: int) -> None:
-    with open(f"/proc/sys/{name.replace('.', '/')}", "w", encoding="ascii") as file:
-        file.write(str(value))
+    _sysctl_path(name).write_text(str(value), encoding="ascii")
 
 
 @contextlib.contextmanager
 def _accounts() -> Iterator[dict]:
     """What was borrowed from the machine: the first values found, and the labs that rely on ours."""
-    os.makedirs(STATE_ROOT, mode=0o755, exist_ok=True)
+    STATE_ROOT.mkdir(exist_ok=True)
     handle = os.open(STATE_ROOT, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            with open(SYSCTL_FILE, encoding="utf-8") as file:
-                accounts = json.load(file)
-        except FileNotFoundError:
-            accounts = {"original": {}, "labs": []}
-        yield accounts
+        kept = SYSCTL_FILE.read_text(encoding="utf-8") if SYSCTL_FILE.exists() else '{"original": {}, "labs": []}'
+        yield json.loads(kept)
     finally:
         os.close(handle)
 
@@ -183,18 +204,15 @@ def _borrow_sysctls(spec: Spec) -> None:
                 _set_sysctl(name, value)
 
 
-def _return_sysctls(spec: Spec) -> bool:
-    if not os.path.exists(SYSCTL_FILE):
-        return False
+def _return_sysctls(prefix: str) -> None:
+    if not SYSCTL_FILE.exists():
+        return
     with _accounts() as accounts:
-        if spec.prefix not in accounts["labs"]:
-            return False
-        accounts["labs"].remove(spec.prefix)
+        accounts["labs"] = [lab for lab in accounts["labs"] if lab != prefix]
         if accounts["labs"]:
             write(SYSCTL_FILE, json.dumps(accounts))
-            return True
+            return
         for name, value in accounts["original"].items():
             if _sysctl(name) == SYSCTLS.get(name):  # else somebody has changed it since, and it is theirs
                 _set_sysctl(name, value)
-        os.unlink(SYSCTL_FILE)
-    return True
+        SYSCTL_FILE.unlink()

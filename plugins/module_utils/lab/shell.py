@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -21,12 +24,24 @@ def environment() -> dict[str, str]:
 
 
 def run(
-    argv: list[str], *, stdin: str | None = None, check: bool = True, timeout: float = 60
+    argv: Sequence[str | Path],
+    *,
+    stdin: str | None = None,
+    check: bool = True,
+    timeout: float = 60,
+    hold: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``argv`` to its end and return it; raises :class:`LabError` with its last lines when it fails."""
+    """Run ``argv`` to its end and return it; raises :class:`LabError` with its last lines when it fails.
+
+    ``hold`` are file descriptors that the command keeps open, so that a lock outlives us as long as the command does.
+    """
+    command = [str(word) for word in argv]
+    shown = " ".join(command)
+    if len(shown) > 200:
+        shown = shown[:200] + " …"
     try:
         done = subprocess.run(
-            argv,
+            command,
             input=stdin if stdin is not None else "",
             capture_output=True,
             check=False,
@@ -34,29 +49,30 @@ def run(
             errors="replace",
             timeout=timeout,
             env=environment(),
+            pass_fds=hold,
         )
     except FileNotFoundError as error:
-        raise LabError(f"{argv[0]}: command not found") from error
+        raise LabError(f"{command[0]}: command not found") from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"{' '.join(argv)}: no end after {timeout:g} s") from error
+        raise LabError(f"{shown}: no end after {timeout:g} s") from error
     if check and done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-8:]
-        raise LabError(f"{' '.join(argv)} exited {done.returncode}: " + "\n".join(said))
+        raise LabError(f"{shown} exited {done.returncode}: " + "\n".join(said))
     return done
 
 
-def write(path: str, content: str, mode: int = 0o644) -> bool:
-    """Write a file by rename, if its content differs; True when it did."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            if file.read() == content and os.stat(path).st_mode & 0o7777 == mode:
-                return False
-    except FileNotFoundError:
-        pass
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+def write(path: Path, content: str, mode: int = 0o644, owner: int = 0) -> bool:
+    """Write a file by rename, if its content, mode or owner differ; True when it did."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.stat()
+        as_wanted = (status.st_mode & 0o7777, status.st_uid) == (mode, owner)
+        if as_wanted and path.read_text(encoding="utf-8") == content:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.new")
+    with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        os.fchown(file.fileno(), owner, owner)
         os.fchmod(file.fileno(), mode)
         file.write(content)
-    os.rename(temporary, path)
+    temporary.rename(path)
     return True

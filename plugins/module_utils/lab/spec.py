@@ -9,10 +9,11 @@ import ipaddress
 import os
 import re
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from .shell import LabError
 
-STATE_ROOT = "/var/lib/chainops-lab"
+STATE_ROOT = Path("/var/lib/chainops-lab")
 IFNAME_MAX = 15
 CAPABILITIES = ("containers",)
 DISK_SIZE = re.compile(r"^[1-9][0-9]*[MG]$")
@@ -54,7 +55,7 @@ class Host:
         if self.memory_mb and self.memory_mb < 128:
             raise LabError(f"{where}lab_memory_mb is {self.memory_mb}; a host needs at least 128, or 0 for no limit")
         for disk in self.disks:
-            if not os.path.isabs(disk.path) or os.path.normpath(disk.path) != disk.path or disk.path == "/":
+            if not disk.path.startswith("/") or os.path.normpath(disk.path) != disk.path or disk.path == "/":
                 raise LabError(f"{where}lab_disks has path {disk.path!r}; an absolute, plain path below / is needed")
             if not DISK_SIZE.match(disk.size) or disk.size_bytes < 32 << 20:
                 raise LabError(f"{where}lab_disks has size {disk.size!r}; allowed: 32M or more, as in 512M or 2G")
@@ -69,9 +70,9 @@ class Spec:
     hosts: dict[str, Host] = field(default_factory=dict)
 
     @property
-    def state_dir(self) -> str:
+    def state_dir(self) -> Path:
         """Where this lab keeps all that is its own."""
-        return f"{STATE_ROOT}/{self.prefix}"
+        return STATE_ROOT / self.prefix
 
     @property
     def regions(self) -> dict[str, ipaddress.IPv4Network]:
@@ -132,12 +133,16 @@ class Spec:
                     f"and a network interface has at most {IFNAME_MAX}"
                 )
             if subnet in subnets:
-                raise LabError(f"regions {subnets[subnet]} and {region} share the subnet {subnet}; each has its own /24")
+                raise LabError(
+                    f"regions {subnets[subnet]} and {region} share the subnet {subnet}; each has its own /24"
+                )
             subnets[subnet] = region
         for host in self.hosts.values():
             subnet = self.regions[host.region]
             if ipaddress.IPv4Address(host.address) not in subnet:
-                raise LabError(f"host {host.name}: {host.address} is not in {subnet}, the subnet of region {host.region}")
+                raise LabError(
+                    f"host {host.name}: {host.address} is not in {subnet}, the subnet of region {host.region}"
+                )
 
     def as_dict(self) -> dict:
         """Plain data, for site.json."""
