@@ -1,0 +1,185 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether a process was started from what is on disk now.
+
+After a start by the module C(unit) a record holds a digest of each file and the unit's invocation id. While systemd
+reports the same id, digests decide. Another id means that systemd or a person has started the unit since; then a file
+that changed after that start (by its ctime, which no copy or rename can set back) has not been read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import typing as t
+from pathlib import Path
+
+from .systemctl import Unit
+
+ABSENT = "absent"
+# Times of files lag behind the clock by up to one tick of the kernel.
+TICK = 0.02
+CREDENTIAL = re.compile(r"^\s*LoadCredential(?:Encrypted)?\s*=\s*[^:\s]+:(\S+)", re.MULTILINE)
+
+
+def state_directory() -> Path:
+    if os.environ.get("CHAINOPS_STATE"):
+        return Path(os.environ["CHAINOPS_STATE"], "units")
+    return Path("/var/lib/chainops/units")
+
+
+@dataclasses.dataclass
+class Record:
+    """What a unit was started from. Digests of secrets are in it: only root can read it."""
+
+    invocation: str = ""
+    restart: dict[str, str] = dataclasses.field(default_factory=dict)
+    reload: dict[str, str] = dataclasses.field(default_factory=dict)
+    release: str = ""
+
+    @classmethod
+    def read(cls, name: str) -> Record:
+        try:
+            return cls(**json.loads(path_of(name).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            # none, or one of another version: times of files decide
+            return cls()
+
+    def write(self, name: str) -> None:
+        path = path_of(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".new")
+        with open(temporary, "w", opener=lambda file, flags: os.open(file, flags, 0o600)) as handle:
+            json.dump(dataclasses.asdict(self), handle)
+        temporary.replace(path)
+
+
+def path_of(name: str) -> Path:
+    return state_directory() / f"{name.replace('/', '-')}.json"
+
+
+@dataclasses.dataclass
+class Evidence:
+    """The files a unit depends on, as they are on disk."""
+
+    unit: Unit
+    restart: dict[str, str]
+    reload: dict[str, str]
+    release: str
+
+    @classmethod
+    def collect(cls, unit: Unit, restart_on: list[str], reload_on: list[str], release: str | None) -> Evidence:
+        implied = implied_files(unit)
+        reload = {path: digest(path) for path in expand(reload_on) if path not in implied}
+        restart = {path: digest(path) for path in [*implied, *expand(restart_on)] if path not in reload}
+        return cls(unit, restart, reload, str(Path(release).resolve()) if release else "")
+
+    def record(self, invocation: str) -> Record:
+        return Record(invocation, self.restart, self.reload, self.release)
+
+    def differences(self, record: Record) -> tuple[list[str], list[str]]:
+        """Why the unit's processes are not what the disk says: reasons to restart, and reasons to reload."""
+        return (
+            list(self._changed(self.restart, record.restart, record.invocation)),
+            list(self._changed(self.reload, record.reload, record.invocation)),
+        )
+
+    def _changed(self, now: dict[str, str], then: dict[str, str], invocation: str) -> t.Iterator[str]:
+        same = self._same(invocation)
+        for path, found in now.items():
+            if same and path in then:
+                if found != then[path]:
+                    yield f"{path} {'was removed' if found == ABSENT else 'changed'}"
+            elif found != ABSENT and changed_at(path) > self.unit.started - TICK:
+                yield f"{path} changed after the start"
+        for path, digested in then.items():
+            gone = digested != ABSENT and now.get(path, ABSENT) == ABSENT and not Path(path).exists()
+            if gone and not (same and path in now) and (same or removed_at(path) > self.unit.started - TICK):
+                yield f"{path} was removed"
+
+    def _same(self, invocation: str) -> bool:
+        # A oneshot that nothing refers to is forgotten by systemd, its id with it.
+        return bool(invocation) and invocation == self.unit.invocation
+
+    def program(self, record: Record, release: str | None) -> str:
+        """Why the program that runs is not the one on disk, or nothing."""
+        pid = self.unit.number("MainPID")
+        try:
+            running = os.readlink(f"/proc/{pid}/exe") if pid else ""  # noqa: PTH115 - Path would drop what the kernel adds
+        except OSError:
+            running = ""
+        if release and running.startswith(f"{Path(release).parent}/"):
+            if not running.startswith(f"{self.release}/"):
+                return f"it runs {running.removesuffix(' (deleted)')}, and {release} is {self.release}"
+        elif release:
+            # an interpreter, or no main process
+            if self._same(record.invocation) and record.release:
+                changed = record.release != self.release
+            else:
+                changed = Path(release).lstat().st_ctime > self.unit.started - TICK
+            if changed:
+                return f"{release} is {self.release} now"
+        return (
+            f"its program {running.removesuffix(' (deleted)')} was replaced" if running.endswith(" (deleted)") else ""
+        )
+
+
+def implied_files(unit: Unit) -> list[str]:
+    """The unit's file, its drop-ins, and the files those read at a start."""
+    files = [
+        path
+        for path in (unit.get("FragmentPath"), unit.get("SourcePath"), *unit.get("DropInPaths").split())
+        if path and path != "/dev/null"
+    ]
+    read: list[str] = []
+    for line in unit.properties.get("EnvironmentFiles", []):
+        path = line.rpartition(" (")[0] or line
+        if path:
+            read += expand([path])
+    for file in files:
+        with contextlib.suppress(OSError):
+            # systemctl show does not print credentials
+            read += [path for path in CREDENTIAL.findall(Path(file).read_text(errors="replace")) if path[0] == "/"]
+    return [*files, *read]
+
+
+def expand(patterns: list[str]) -> list[str]:
+    """Files named by paths, patterns and directories; a path that is not there stays, as its absence can change."""
+    found: list[str] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if any(character in pattern for character in "*?["):
+            matches = sorted(Path("/").glob(pattern.lstrip("/")))
+        else:
+            matches = [path]
+        for match in matches:
+            if match.is_dir():
+                found += sorted(str(file) for file in match.rglob("*") if file.is_file())
+            else:
+                found.append(str(match))
+    return found
+
+
+def digest(path: str) -> str:
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+
+
+def changed_at(path: str) -> float:
+    """When a file, or a link on its place, changed last."""
+    return max(Path(path).stat().st_ctime, Path(path).lstat().st_ctime)
+
+
+def removed_at(path: str) -> float:
+    """The latest time at which a path that is gone can have been removed."""
+    parent = Path(path).parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent.stat().st_mtime
