@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +28,8 @@ class Step:
     run: Sequence[str | Path] | Callable[[], str]
     cwd: Path = ROOT
     environment: dict[str, str] = field(default_factory=dict)
+    # Lines of a failed command's output that explain nothing
+    noise: str = ""
 
 
 @dataclass
@@ -49,16 +51,6 @@ def environment(**extra: str) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         **extra,
     }
-
-
-def enter_venv() -> None:
-    """Go on in the project's environment if this is another Python; say how to make it where there is none."""
-    python = VENV / "bin" / "python"
-    if Path(sys.prefix) == VENV:
-        return
-    if not python.exists():
-        raise SystemExit(f"{Path(sys.argv[0]).name}: there is no {VENV}: run `make setup`")
-    os.execv(python, [str(python), *sys.argv])
 
 
 def run_step(step: Step) -> Outcome:
@@ -88,7 +80,8 @@ def run_step(step: Step) -> Outcome:
                 check=False,
             )
             passed = done.returncode == 0
-            output = "" if passed else f"{done.stdout.rstrip()}\nexit status {done.returncode}"
+            lines = [line for line in done.stdout.splitlines() if not (step.noise and re.match(step.noise, line))]
+            output = "" if passed else "\n".join([*lines, f"exit status {done.returncode}"])
     except OSError as error:
         passed, output = False, str(error)
     finally:

@@ -1,0 +1,138 @@
+"""ansible-test sanity on a copy of the collection, without ignore entries.
+
+Usage: sanity [ARGUMENT ...]; arguments go to ansible-test (--test validate-modules plugins/modules/unit.py)
+
+ansible-test wants the collection in a directory of that name, not in a link to it. It makes its environments in HOME:
+here that is a directory of the cache, so that the user's own ~/.ansible neither matters nor changes.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import steps
+
+COPY = steps.ROOT / "build" / "ansible_collections" / "chainops" / "infra"
+CACHE = Path(os.environ.get("CHAINOPS_CACHE") or Path.home() / ".cache" / "chainops")
+HOME = CACHE / "ansible-test"
+NOISE = (
+    r"\s+(Downloading|━)|(Collecting|Installing|Successfully|Using cached|Looking in|Running sanity|WARNING: Using) "
+)
+# ansible-test fetches this script from a server of its own to put pip into new environments. Python brings a pip along,
+# which then gets the wanted version from the configured package index.
+GET_PIP = '''"""Put pip into an environment by what Python brings along; used by ansible-test in place of get-pip."""
+import subprocess
+import sys
+
+wanted = [word for word in sys.argv[1:] if not word.startswith("--no-")]
+subprocess.check_call([sys.executable, "-Im", "ensurepip"], stdout=subprocess.DEVNULL)
+subprocess.check_call([sys.executable, "-Im", "pip", "install", "--quiet", *wanted])
+'''
+
+
+def copy_collection() -> str:
+    """What git knows or would add, made the same in COPY; returns what is wrong."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=steps.ROOT, capture_output=True, text=True, check=True).stdout
+    wanted = {name for name in listed.split("\0") if name and (steps.ROOT / name).is_file()}
+    ignored = [name for name in wanted if name.startswith("tests/sanity/ignore")]
+    if ignored:
+        return f"ignore entries are not allowed: {', '.join(sorted(ignored))}"
+    COPY.mkdir(parents=True, exist_ok=True)
+    # A repository of its own: ansible-test lists files with git, and for this checkout's git the copy is ignored.
+    subprocess.run(["git", "init", "--quiet"], cwd=COPY, check=True)
+    for path in sorted(COPY.rglob("*"), reverse=True):
+        name = str(path.relative_to(COPY))
+        if name.startswith(".git/") or name == ".git":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif name not in wanted:
+            path.unlink()
+    for name in wanted:
+        source, target = steps.ROOT / name, COPY / name
+        if not target.exists() or not filecmp.cmp(source, target, shallow=False):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    return ""
+
+
+def prepare_home() -> str:
+    """A HOME with the pip settings of this user and the script above; returns what is wrong."""
+    requirements = steps.VENV.glob("lib/python*/site-packages/ansible_test/_internal/python_requirements.py")
+    version = re.search(r"^\s+pip='([\d.]+)'", next(requirements).read_text(encoding="utf-8"), re.MULTILINE)
+    if not version:
+        return "this ansible-test does not say which pip it wants"
+    script = HOME / ".ansible" / "test" / "cache" / f"get_pip_{version[1].replace('.', '_')}.py"
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(GET_PIP, encoding="utf-8")
+    # ansible-test hides the environment from pip: what is set there has to stand in a file.
+    command = [str(steps.VENV / "bin" / "pip"), "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, env=steps.environment()).stdout
+    settings = {}
+    for line in listed.splitlines():
+        match = re.fullmatch(r"(?:global|install|:env:)\.([a-z-]+)='(.*)'", line)
+        if match:
+            settings[match[1]] = match[2].replace("\\n", "\n    ")
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        if os.environ.get(name):
+            settings.setdefault("cert", os.environ[name])
+    configuration = HOME / ".config" / "pip" / "pip.conf"
+    configuration.parent.mkdir(parents=True, exist_ok=True)
+    configuration.touch(mode=0o600)
+    lines = ["[global]", *(f"{name} = {value}" for name, value in settings.items())]
+    configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return ""
+
+
+def collect_junit() -> str:
+    """One build/results/sanity.xml of the many files that ansible-test leaves; tests of what we do not have are left out."""
+    suites = ElementTree.Element("testsuites")
+    for path in sorted((COPY / "tests" / "output" / "junit").glob("*.xml")):
+        for suite in ElementTree.parse(path).iter("testsuite"):
+            if not any(case.text == "No tests applicable." for case in suite.iter("skipped")):
+                suites.append(suite)
+    ElementTree.ElementTree(suites).write(steps.RESULTS / "sanity.xml", encoding="utf-8", xml_declaration=True)
+    return "" if len(suites) else "ansible-test left no result"
+
+
+def sanity_steps(arguments: list[str]) -> list[steps.Step]:
+    """In three parts for two cores: pylint takes four times as long as everything else."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    command = ["ansible-test", "sanity", "--local", "--python", python, "--color", "no", "--junit", "--truncate", "0"]
+    parts = {
+        "pylint of plugins": ["--test", "pylint", "plugins/"],
+        "pylint of tests and tools": ["--test", "pylint", "tests/", "tools/"],
+        "all others": ["--skip-test", "pylint"],
+    }
+    if arguments:
+        parts = {"ansible-test": arguments}
+    environment = {"HOME": str(HOME), "LC_ALL": "C.UTF-8"}
+    return [steps.Step(name, [*command, *words], COPY, environment, NOISE) for name, words in parts.items()]
+
+
+def main() -> int:
+    if not (HOME / ".ansible" / "test" / "venv").exists():
+        print("  ansible-test makes its environments: about two minutes, this once", flush=True)
+    shutil.rmtree(COPY / "tests" / "output" / "junit", ignore_errors=True)
+    wrong = copy_collection() or prepare_home()
+    if wrong:
+        print(f"sanity: {wrong}", file=sys.stderr)
+        return 1
+    status = steps.run_all("sanity", sanity_steps(sys.argv[1:]), parallel=2)
+    if wrong := collect_junit():
+        print(f"sanity: {wrong}", file=sys.stderr)
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
