@@ -122,7 +122,8 @@ class Faults:
 
     def isolate(self, host: str) -> Fault:
         """Cut a host off from every other host of the lab, and from nothing else."""
-        return self.partition([host], [other for other in self.site.spec.hosts if other != host])
+        pairs = links.pairs(self.site, [host], [other for other in self.site.spec.hosts if other != host], False)
+        return self._make("partition", f"{host} cut off from all other hosts", {"pairs": pairs})
 
     def loss(self, left: Iterable[str], right: Iterable[str], percent: float, one_way: bool = False) -> Fault:
         """Lose this share (0 to 100) of the packets between the two sides, each direction by itself."""
@@ -200,6 +201,10 @@ class Faults:
     def _make(self, kind: str, text: str, data: dict[str, Any]) -> Fault:
         if kind in KINDS:
             KINDS[kind].check(self.site, data)
+            target = {key: data[key] for key in ("host", "unit", "path") if key in data}
+            for entry in self.journal.entries():
+                if entry.kind == kind != "kill_unit" and target.items() <= entry.data.items():
+                    raise LabError(f"{entry.text}, already (fault {entry.id})")
         entry = self.journal.add(kind, text, data, owned=not self.lasting)
         if not self.lasting:
             self._own.append(entry)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..lab import cgroup
 from ..lab.machine import Machine
-from ..lab.shell import LabError
+from ..lab.shell import LabError, write
 from ..lab.site import Site
 
 FILL_NAME = ".chainops-fill"
@@ -108,7 +108,11 @@ def kill_unit(site: Site, data: dict[str, Any]) -> None:
     machine = site.machine(data["host"])
     group = unit_cgroup(machine, data["unit"])
     if data["stay_dead"]:
-        machine.run(["systemctl", "mask", "--runtime", data["unit"]])
+        # Not a mask: in /run it does not cover a unit in /etc.
+        drop_in = _drop_in(machine, data["unit"])
+        content = f"[Unit]\nConditionPathExists=!/{drop_in.relative_to(machine.root)}\n[Service]\nRestart=no\n"
+        write(drop_in, content)
+        machine.run(["systemctl", "daemon-reload"])
     cgroup.kill(group)
 
 
@@ -119,12 +123,13 @@ def stop_unit(site: Site, data: dict[str, Any]) -> None:
 
 
 def start_unit(site: Site, data: dict[str, Any]) -> None:
-    """systemctl start, also of a unit that was masked here or has used up its restarts."""
+    """systemctl start, also of a unit that was kept dead here or has used up its restarts."""
     machine = site.machine(data["host"])
     if not machine.running:
         return  # it starts with its host
     if data.get("stay_dead"):
-        machine.run(["systemctl", "unmask", "--runtime", data["unit"]])
+        _drop_in(machine, data["unit"]).unlink(missing_ok=True)
+        machine.run(["systemctl", "daemon-reload"])
     machine.run(["systemctl", "reset-failed", data["unit"]], check=False)
     machine.run(["systemctl", "start", data["unit"]], timeout=STOP_TIMEOUT)
 
@@ -169,6 +174,10 @@ def unit_cgroup(machine: Machine, unit: str) -> Path:
     if group is None or not cgroup.processes(group):
         raise LabError(f"unit {unit} has no process on host {machine.name}")
     return group
+
+
+def _drop_in(machine: Machine, unit: str) -> Path:
+    return _inside(machine, f"/run/systemd/system/{unit}.d/chainops-fault.conf")
 
 
 def _inside(machine: Machine, path: str) -> Path:
