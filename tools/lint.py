@@ -7,20 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import steps
+from collection_copy import tracked_files
 
 SHELL = ("bash", "sh")
-
-
-def files() -> list[Path]:
-    """What git knows or would add, as far as it is there."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=steps.ROOT, capture_output=True, text=True, check=True).stdout
-    return [Path(name) for name in listed.split("\0") if name and (steps.ROOT / name).is_file()]
 
 
 def interpreter(path: Path) -> str:
@@ -32,7 +25,7 @@ def interpreter(path: Path) -> str:
 
 def lint_steps() -> list[steps.Step]:
     """The linters, the slowest first."""
-    found = files()
+    found = [Path(name) for name in tracked_files()]
     without_suffix = [path for path in found if not path.suffix]
     python = [path for path in without_suffix if interpreter(path).startswith("python")]
     shell = [path for path in found if path.suffix == ".sh" or interpreter(path) in SHELL]

@@ -8,7 +8,6 @@ here that is a directory of the cache, so that the user's own ~/.ansible neither
 
 from __future__ import annotations
 
-import filecmp
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import steps
+from collection_copy import copy_collection
 
 COPY = steps.ROOT / "build" / "ansible_collections" / "chainops" / "infra"
 CACHE = Path(os.environ.get("CHAINOPS_CACHE") or Path.home() / ".cache" / "chainops")
@@ -35,34 +35,6 @@ wanted = [word for word in sys.argv[1:] if not word.startswith("--no-")]
 subprocess.check_call([sys.executable, "-Im", "ensurepip"], stdout=subprocess.DEVNULL)
 subprocess.check_call([sys.executable, "-Im", "pip", "install", "--quiet", *wanted])
 '''
-
-
-def copy_collection() -> str:
-    """What git knows or would add, made the same in COPY; returns what is wrong."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=steps.ROOT, capture_output=True, text=True, check=True).stdout
-    wanted = {name for name in listed.split("\0") if name and (steps.ROOT / name).is_file()}
-    ignored = [name for name in wanted if name.startswith("tests/sanity/ignore")]
-    if ignored:
-        return f"ignore entries are not allowed: {', '.join(sorted(ignored))}"
-    COPY.mkdir(parents=True, exist_ok=True)
-    # A repository of its own: ansible-test lists files with git, and for this checkout's git the copy is ignored.
-    subprocess.run(["git", "init", "--quiet"], cwd=COPY, check=True)
-    for path in sorted(COPY.rglob("*"), reverse=True):
-        name = str(path.relative_to(COPY))
-        if name.startswith(".git/") or name == ".git":
-            continue
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif name not in wanted:
-            path.unlink()
-    for name in wanted:
-        source, target = steps.ROOT / name, COPY / name
-        if not target.exists() or not filecmp.cmp(source, target, shallow=False):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    return ""
 
 
 def prepare_home() -> str:
@@ -94,14 +66,16 @@ def prepare_home() -> str:
 
 
 def collect_junit() -> str:
-    """One build/results/sanity.xml of the many files that ansible-test leaves; tests of what we do not have are left out."""
+    """Add the single tests to build/results/sanity.xml, without those that have nothing to look at here."""
+    results = steps.RESULTS / "sanity.xml"
     suites = ElementTree.Element("testsuites")
+    suites.append(ElementTree.parse(results).getroot())
     for path in sorted((COPY / "tests" / "output" / "junit").glob("*.xml")):
         for suite in ElementTree.parse(path).iter("testsuite"):
             if not any(case.text == "No tests applicable." for case in suite.iter("skipped")):
                 suites.append(suite)
-    ElementTree.ElementTree(suites).write(steps.RESULTS / "sanity.xml", encoding="utf-8", xml_declaration=True)
-    return "" if len(suites) else "ansible-test left no result"
+    ElementTree.ElementTree(suites).write(results, encoding="utf-8", xml_declaration=True)
+    return "" if len(suites) > 1 else "ansible-test left no result"
 
 
 def sanity_steps(arguments: list[str]) -> list[steps.Step]:
@@ -123,7 +97,9 @@ def main() -> int:
     if not (HOME / ".ansible" / "test" / "venv").exists():
         print("  ansible-test makes its environments: about two minutes, this once", flush=True)
     shutil.rmtree(COPY / "tests" / "output" / "junit", ignore_errors=True)
-    wrong = copy_collection() or prepare_home()
+    copy_collection(COPY)
+    ignored = [str(path.relative_to(COPY)) for path in COPY.glob("tests/sanity/ignore*")]
+    wrong = f"ignore entries are not allowed: {', '.join(ignored)}" if ignored else prepare_home()
     if wrong:
         print(f"sanity: {wrong}", file=sys.stderr)
         return 1
