@@ -106,7 +106,8 @@ def parse(raw: Mapping[str, Any]) -> Config:
     values["identity"] = Identity(chain_id=values.pop("chain_id", None), genesis_hash=values.pop("genesis_hash", None))
     values["references"] = tuple(Reference(**_known(Reference, entry)) for entry in values.get("references") or ())
     values["disks"] = tuple(DiskLimit(**_known(DiskLimit, entry)) for entry in values.get("disks") or ())
-    values["listen"] = tuple(values.get("listen") or ())
+    if "listen" in values:
+        values["listen"] = tuple(values["listen"] or ())
     return Config(**_known(Config, values))
 
 

@@ -44,11 +44,12 @@ def agent_line(answer: Service) -> bytes:
     """One line of HAProxy's agent protocol.
 
     Never ``ready``, ``drain`` or ``maint``: they set the administrative state, and only ``ready`` takes that back,
-    which would undo what an operator has set in HAProxy himself.
+    which would undo what an operator has set in HAProxy himself. The blank before the text matters: HAProxy takes
+    "down#text" for one word that it does not know, and ignores it.
     """
     if answer.up:
         return b"up\n"
-    return f"{answer.word}#{_plain(answer.reason)}\n".encode("ascii")
+    return f"{answer.word} #{_plain(answer.reason)}\n".encode("ascii")
 
 
 def _plain(text: str) -> str:
