@@ -1,0 +1,73 @@
+"""Layers compose roles: they check first, and say what roles do not know of each other through __layer_ variables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.role_files import LAYERS, ROLES, ROOT, load, used_in
+
+each_layer = pytest.mark.parametrize("path", LAYERS, ids=lambda path: path.stem)
+BY_NAME = {role.name: role for role in ROLES}
+
+
+def plays_with_roles(path: Path) -> list[dict[str, Any]]:
+    return [play for play in load(path) if play.get("roles")]
+
+
+def role_names(play: dict[str, Any]) -> list[str]:
+    entries = [entry if isinstance(entry, str) else entry.get("role") or entry["name"] for entry in play["roles"]]
+    return [name.rsplit(".", maxsplit=1)[-1] for name in entries]
+
+
+def preflight_tasks(play: dict[str, Any]) -> list[dict[str, Any]]:
+    return [task for task in play.get("tasks") or [] if "chainops.infra.preflight" in task]
+
+
+@each_layer
+def test_a_layer_checks_all_hosts_first(path: Path) -> None:
+    play = load(path)[0]
+    assert play["hosts"] == "all"
+    task = preflight_tasks(play)[-1]
+    assert task["chainops.infra.preflight"]["layers"] == [path.stem]
+    assert task["run_once"] is True
+    assert "always" in str(play.get("tags", "")) + str(task.get("tags", ""))
+
+
+def test_the_site_checks_every_layer_first() -> None:
+    site = load(ROOT / "playbooks" / "site.yml")
+    task = preflight_tasks(site[0])[-1]
+    imported = [
+        Path(play["ansible.builtin.import_playbook"]).stem for play in site if "ansible.builtin.import_playbook" in play
+    ]
+    assert task["chainops.infra.preflight"]["layers"] == imported
+    assert sorted(imported) == sorted(path.stem for path in LAYERS)
+
+
+@each_layer
+def test_roles_are_named_in_full(path: Path) -> None:
+    entries = [entry for play in plays_with_roles(path) for entry in play["roles"]]
+    names = [entry if isinstance(entry, str) else entry.get("role") or entry["name"] for entry in entries]
+    assert [name for name in names if not name.startswith("chainops.infra.")] == []
+
+
+@each_layer
+def test_a_layer_only_sets_layer_variables_and_a_role_reads_each(path: Path) -> None:
+    problems = []
+    for play in plays_with_roles(path):
+        read: set[str] = set()
+        for name in role_names(play):
+            read |= used_in([BY_NAME[name].defaults, BY_NAME[name].variables]) if name in BY_NAME else set()
+        read |= used_in(play.get("vars") or {})
+        problems += [f"{play['name']}: {name}" for name in play.get("vars") or {} if name not in read]
+        problems += [f"{play['name']}: {name}" for name in play.get("vars") or {} if not name.startswith("__layer_")]
+    assert problems == []
+
+
+def test_every_layer_variable_that_a_role_reads_is_set_by_a_layer() -> None:
+    set_by_layers = {name for path in LAYERS for play in plays_with_roles(path) for name in play.get("vars") or {}}
+    read = {f"{role.name}: {name}" for role in ROLES for name in re.findall(r"__layer_\w+", str(role.defaults))}
+    assert sorted(item for item in read if item.split(": ")[1] not in set_by_layers) == []
