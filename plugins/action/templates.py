@@ -20,6 +20,13 @@ SECRET_MODE = 0o600
 DIRECTORY_MODE = 0o755
 
 
+class Unshown(dict[str, t.Any]):
+    """Module arguments that ANSIBLE_DEBUG does not print."""
+
+    def __repr__(self) -> str:
+        return "(not shown: files may be secret)"
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -37,7 +44,9 @@ class ActionModule(ActionBase):
                 "ansible_pipelining: true for this host (and leave ANSIBLE_KEEP_REMOTE_FILES off)"
             )
         result = self._execute_module(
-            module_name="chainops.infra.file_bundle", module_args={"payload": bundle.encode()}, task_vars=variables
+            module_name="chainops.infra.file_bundle",
+            module_args=Unshown(payload=bundle.encode()),
+            task_vars=variables,
         )
         # nothing but the payload, which is hidden anyway
         result.pop("invocation", None)
@@ -111,11 +120,11 @@ class ActionModule(ActionBase):
             for name in matching:
                 source = Path(folder, name)
                 for parent in reversed(source.relative_to(top).parents):
-                    path = os.path.normpath(os.path.join(tree["dest"], parent))
+                    path = str(Path(tree["dest"], parent))
                     if path not in known:
                         known.add(path)
                         directories.append(Directory(path, mode | (mode & 0o444) >> 2, tree["owner"], tree["group"]))
-                dest = os.path.join(tree["dest"], source.relative_to(top))
+                dest = str(Path(tree["dest"], source.relative_to(top)))
                 files.append(File(dest, mode, tree["owner"], tree["group"], source.read_bytes()))
                 found += 1
         if not found:

@@ -70,15 +70,17 @@ missing:
 """
 
 import typing as t
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.bundle import commands
-from ..module_utils.bundle.apply import Application, Refused, describe, rehearse, remove_stale_stages
-from ..module_utils.bundle.diff import diffs
-from ..module_utils.bundle.journal import COMMANDS, REPLACING, Busy, Entry, Journal, state_directory, take_back
+from ..module_utils.bundle.apply import Application, Refused, describe, rehearse
+from ..module_utils.bundle.diff import diff_of
+from ..module_utils.bundle.journal import REPLACING, Busy, Entry, Journal, state_directory, take_back
 from ..module_utils.bundle.model import Bundle
 from ..module_utils.bundle.plan import Plan, plan
+from ..module_utils.bundle.stage import remove_stale_stages
 
 
 class Failed(Exception):
@@ -94,14 +96,16 @@ def report(bundle: Bundle, found: Plan, left: list[Entry], diff: bool) -> dict[s
     changed = bool(found.changes or left)
     result: dict[str, t.Any] = {
         "changed": changed,
-        "changed_files": sorted({change.path for change in found.changes if change.about_file}),
-        "changed_directories": sorted({change.path for change in found.changes if not change.about_file}),
+        "changed_files": sorted(str(change.path) for change in found.changes if not change.about_directory),
+        "changed_directories": sorted(str(change.path) for change in found.changes if change.about_directory),
         "completed": bool(left),
         "commands": [list(argv) for argv in bundle.on_change] if changed else [],
         "backup_files": {},
     }
     if diff:
-        result["diff"] = diffs(found.changes, {file.path for file in bundle.files if file.secret})
+        result["diff"] = [diff_of(change) for change in found.changes]
+        if left:
+            result["diff"].append({"prepared": "an interrupted run is finished\n"})
     return result
 
 
@@ -118,34 +122,40 @@ def apply(bundle: Bundle, journal: Journal, diff: bool) -> dict[str, t.Any]:
     with journal.lock():
         left = unfinished(bundle, journal)
         for entry in left:
-            if entry.state == REPLACING:
-                failures = take_back(entry)
-                if failures:
-                    raise Failed(f"what an interrupted run changed could not be taken back: {'; '.join(failures)}")
-                # what is left of it: something may have been started from its files
-                entry.state, entry.undo, entry.stages = COMMANDS, [], []
-                journal.write(entry)
-        remove_stale_stages(bundle, journal)
+            take_back_unfinished(entry, journal)
+        known = {stage for entry in journal.entries() for stage in entry.stages}
+        remove_stale_stages({Path(path).parent for path in bundle.paths}, known)
         found = plan(bundle)
         if found.errors or found.missing:
-            raise Failed("\n".join(found.errors + found.missing) + "\nNothing was changed.")
+            raise Failed("\n".join([*found.errors, *found.missing, "Nothing was changed."]))
         result = report(bundle, found, left, diff)
         if not result["changed"]:
             return result
         application = Application(bundle, found, journal)
-        done = application.replace()
+        entry = application.replace()
         result["backup_files"] = application.backups
-        for entry in left:
-            journal.remove(entry)
+        for earlier in left:
+            journal.remove(earlier)
         for argv in bundle.on_change:
             try:
                 commands.run(argv, bundle.mask)
             except commands.CommandFailed as error:
                 raise Failed(
-                    f"on_change: {error}\nThe files are in place; the next run begins with this command."
+                    f"on_change: {error}\nThe files are in place, and the next run begins with on_change again."
                 ) from None
-        journal.remove(done)
+        journal.remove(entry)
         return result
+
+
+def take_back_unfinished(entry: Entry, journal: Journal) -> None:
+    if entry.state != REPLACING:
+        return
+    failures = take_back(entry)
+    if failures:
+        raise Failed(f"an interrupted run cannot be taken back: {'; '.join(failures)}")
+    # on_change is still due: something may have been started from the files meanwhile
+    entry.accept()
+    journal.write(entry)
 
 
 def main() -> None:

@@ -21,14 +21,16 @@ description:
 options:
   files:
     description:
-      - Files to bring to the host. Exactly one of O(files[].src), O(files[].content) and O(files[].copy) says what is in it.
+      - Files to bring to the host. Exactly one of O(files[].src), O(files[].content) and O(files[].copy) says what is
+        in each.
     type: list
     elements: dict
     default: []
     suboptions:
       src:
         description:
-          - Template, found where M(ansible.builtin.template) finds it, in C(templates/) of the role or beside the playbook.
+          - Template, found where M(ansible.builtin.template) finds it. That is C(templates/) of the role, or beside the
+            playbook.
           - A first line C(#jinja2:lstrip_blocks:True) changes how it is read.
         type: str
       content:

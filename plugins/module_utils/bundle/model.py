@@ -10,9 +10,6 @@ import json
 import typing as t
 import zlib
 
-# What one run may leave beside the files it replaces when it is killed; the next run on the host removes it.
-STAGE_PREFIX = ".chainops-stage-"
-
 
 @dataclasses.dataclass(frozen=True)
 class Owned:
@@ -41,7 +38,7 @@ class Directory(Owned):
 
 @dataclasses.dataclass(frozen=True)
 class Purge:
-    """Files below a directory that match and are not among the bundle's files are removed."""
+    """Files below a directory that match a pattern and are not among the bundle's files are removed."""
 
     path: str
     patterns: tuple[str, ...]
@@ -61,7 +58,8 @@ class Bundle:
     @property
     def paths(self) -> set[str]:
         """Every path this bundle decides about."""
-        return {file.path for file in self.files} | {entry.path for entry in self.directories} | set(self.absent)
+        owned: tuple[Owned, ...] = (*self.files, *self.directories)
+        return {entry.path for entry in owned} | set(self.absent) | {entry.path for entry in self.purge}
 
     def encode(self) -> str:
         data = dataclasses.asdict(self)

@@ -11,8 +11,10 @@ import os
 import pwd
 import stat
 import typing as t
+from pathlib import Path
 
-from .model import STAGE_PREFIX, Bundle, Directory, File, Owned
+from .model import Bundle, Directory, File, Owned
+from .stage import STAGE_PREFIX
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,26 +28,26 @@ class Attributes:
         return cls(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
 
     def __str__(self) -> str:
-        return f"owner: {user_name(self.uid)}\ngroup: {group_name(self.gid)}\nmode: '{self.mode:04o}'\n"
+        return f"{user_name(self.uid)}:{group_name(self.gid)} {self.mode:04o}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """One thing to do to one path: kind is directory, file, attributes or absent."""
+    """One thing to do to one path: kind is directory (make it), file, attributes or absent."""
 
     kind: str
-    path: str
-    after: Attributes | None = None  # None: absent, or an owner who does not exist yet
-    before: Attributes | None = None  # None: there is nothing at the path
+    path: Path
+    after: Attributes | None = None  # None: nothing afterwards, or an owner who does not exist yet
+    before: Attributes | None = None  # None: nothing at the path, or a link
     file: File | None = None
     old: bytes | None = None
-    about_file: bool = True
+    about_directory: bool = False
 
 
 @dataclasses.dataclass
 class Plan:
     changes: list[Change] = dataclasses.field(default_factory=list)
-    # What must be corrected, and what an earlier task or a command of it may still bring.
+    # What must be corrected, and what an earlier task, or a command of it, may still bring.
     errors: list[str] = dataclasses.field(default_factory=list)
     missing: list[str] = dataclasses.field(default_factory=list)
 
@@ -71,92 +73,90 @@ def plan(bundle: Bundle) -> Plan:
 class Planner:
     def __init__(self, bundle: Bundle) -> None:
         self.plan = Plan()
-        self.created: set[str] = set()
+        self.made: set[Path] = set()
         for directory in bundle.directories:
             self._directory(directory)
         for file in bundle.files:
             self._file(file)
-        keep = {file.path for file in bundle.files}
+        keep = {Path(file.path) for file in bundle.files}
         for path in bundle.absent:
-            self._absent(path)
+            self._absent(Path(path))
         for purge in bundle.purge:
-            for path in stray_files(purge.path, purge.patterns, keep):
-                self._absent(path)
+            for stray in stray_files(Path(purge.path), purge.patterns, keep):
+                self._absent(stray)
 
     def _directory(self, entry: Directory) -> None:
-        wanted = self._wanted(entry)
+        path, wanted = Path(entry.path), self._wanted(entry)
         try:
             # a link to a directory serves as one
-            status = os.stat(entry.path)
+            status = path.stat()
         except FileNotFoundError:
-            if os.path.islink(entry.path):
-                self.plan.errors.append(f"directory {entry.path} is a link to something that does not exist")
+            if path.is_symlink():
+                self._error(f"directory {path} is a link to {path.readlink()}, which does not exist")
                 return
-            self._parent(entry.path)
-            self.created.add(entry.path)
-            self.plan.changes.append(Change("directory", entry.path, wanted, about_file=False))
+            self._parent(path)
+            self.made.add(path)
+            self.plan.changes.append(Change("directory", path, wanted, about_directory=True))
             return
         except NotADirectoryError:
-            self.plan.errors.append(f"directory {entry.path}: a part of this path is a file")
+            self._error(f"directory {path}: a part of this path is a file")
             return
         if not stat.S_ISDIR(status.st_mode):
-            self.plan.errors.append(f"directory {entry.path}: there is a {kind_name(status.st_mode)} of this name")
+            self._error(f"directory {path}: there is a {kind_name(status.st_mode)} of this name")
         elif wanted != Attributes.of(status):
-            self.plan.changes.append(Change("attributes", entry.path, wanted, Attributes.of(status), about_file=False))
+            self.plan.changes.append(
+                Change("attributes", path, wanted, Attributes.of(status), about_directory=True),
+            )
 
     def _file(self, file: File) -> None:
-        path = file.path
+        path = Path(file.path)
         try:
-            status: os.stat_result | None = os.lstat(path)
-        except FileNotFoundError:
-            status = None
+            status = lstat(path)
         except NotADirectoryError:
-            self.plan.errors.append(f"dest {path}: a part of this path is a file")
+            self._error(f"dest {path}: a part of this path is a file")
             return
-        if status and stat.S_ISLNK(status.st_mode):
+        if status and stat.S_ISLNK(status.st_mode) and file.symlink != "replace":
             if file.symlink == "refuse":
-                self.plan.errors.append(
-                    f"dest {path} is a symbolic link to {os.readlink(path)}; write to the target, or set symlink to "
+                self._error(
+                    f"dest {path} is a symbolic link to {path.readlink()}: write to the target, or set symlink to "
                     "follow or replace"
                 )
                 return
-            if file.symlink == "follow":
-                path = os.path.realpath(path)
-                status = os.lstat(path) if os.path.lexists(path) else None
-        if status and stat.S_ISDIR(status.st_mode):
-            self.plan.errors.append(f"dest {path} is an existing directory; it must be the path of a file")
-            return
+            path = path.resolve()
+            status = lstat(path)
         if status and not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-            self.plan.errors.append(f"dest {path} is a {kind_name(status.st_mode)}, not a file")
+            what = kind_name(status.st_mode)
+            self._error(f"dest {path} is an existing {what}; it must be the path of a file")
             return
         wanted = self._wanted(file)
         if status is None:
             self._parent(path)
         if status is None or stat.S_ISLNK(status.st_mode):
-            self.plan.changes.append(Change("file", path, wanted, None, file, None))
+            self.plan.changes.append(Change("file", path, wanted, None, file))
             return
-        old = read_file(path)
+        before, old = Attributes.of(status), path.read_bytes()
         if old != file.content:
-            self.plan.changes.append(Change("file", path, wanted, Attributes.of(status), file, old))
-        elif wanted != Attributes.of(status):
-            self.plan.changes.append(Change("attributes", path, wanted, Attributes.of(status)))
+            self.plan.changes.append(Change("file", path, wanted, before, file, old))
+        elif wanted != before:
+            self.plan.changes.append(Change("attributes", path, wanted, before))
 
-    def _absent(self, path: str) -> None:
+    def _absent(self, path: Path) -> None:
         try:
-            status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
+            status = lstat(path)
+        except NotADirectoryError:
             return
-        if os.path.ismount(path):
-            self.plan.errors.append(f"absent {path} is a mount point")
+        if status is None:
+            return
+        if path.is_mount():
+            self._error(f"absent {path} is a mount point")
             return
         self.plan.changes.append(Change("absent", path, None, Attributes.of(status)))
 
-    def _parent(self, path: str) -> None:
-        parent = os.path.dirname(path)
-        if parent not in self.created and not os.path.isdir(parent):
+    def _parent(self, path: Path) -> None:
+        if path.parent not in self.made and not path.parent.is_dir():
             self.plan.missing.append(
-                f"{path}: its directory {parent} does not exist; list it under directories, or let tmpfiles.d create it "
-                "by an earlier templates task"
+                f"{path}: its directory {path.parent} does not exist; list it under directories, or let an earlier "
+                "templates task create it by tmpfiles.d"
             )
 
     def _wanted(self, entry: Owned) -> Attributes | None:
@@ -174,29 +174,33 @@ class Planner:
         try:
             return look_up(name)
         except KeyError:
-            kind = "user" if what == "owner" else "group"
             self.plan.missing.append(
-                f"{path}: {what} {name}: there is no {kind} {name} on this host; an earlier templates task creates it by "
-                "sysusers.d and on_change systemd-sysusers"
+                f"{path}: {what} = {name}: there is no {'user' if what == 'owner' else 'group'} of this name on this "
+                "host; let an earlier templates task create it by sysusers.d and systemd-sysusers"
             )
             return None
 
+    def _error(self, text: str) -> None:
+        self.plan.errors.append(text)
 
-def stray_files(top: str, patterns: tuple[str, ...], keep: set[str]) -> list[str]:
+
+def stray_files(top: Path, patterns: tuple[str, ...], keep: set[Path]) -> list[Path]:
     """Files below top that match and are not to be kept; links are not followed."""
     strays = []
     for folder, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith(STAGE_PREFIX))
         for name in sorted(names):
-            path = os.path.join(folder, name)
+            path = Path(folder, name)
             if path not in keep and any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
                 strays.append(path)
     return strays
 
 
-def read_file(path: str) -> bytes:
-    with open(path, "rb") as handle:
-        return handle.read()
+def lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 def kind_name(mode: int) -> str:

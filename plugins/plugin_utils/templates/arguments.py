@@ -71,37 +71,41 @@ def parse_mode(value: t.Any, default: int) -> int:
 
 def mistakes(arguments: dict[str, t.Any]) -> Iterator[str]:
     """Everything that is wrong with the arguments, by where it stands; paths in the arguments become plain ones."""
-    seen: dict[str, str] = {}
+    places: dict[str, str] = {}
     for name, key in (("files", "dest"), ("directories", "path"), ("trees", "dest")):
         for number, entry in enumerate(arguments[name]):
             where = f"{name}[{number}]"
             entry[key], wrong = plain_path(entry[key], file=name == "files")
+            # a tree may also be named as a directory, with a mode of its own
+            if not wrong and name != "trees" and entry[key] in places:
+                wrong = f"{places[entry[key]]} is the same path"
             if wrong:
                 yield f"{where}.{key} = {entry[key]}: {wrong}"
-            elif entry[key] in seen and "trees" not in (name, seen[entry[key]].split("[")[0]):
-                yield f"{where}.{key} = {entry[key]}: {seen[entry[key]]} is the same path"
-            seen.setdefault(entry[key], where)
+            places.setdefault(entry[key], where)
             try:
                 parse_mode(entry["mode"], 0)
             except ValueError as error:
                 yield f"{where} ({entry[key]}): {error}"
             if name == "files":
                 yield from file_mistakes(where, entry)
-    for number, path in enumerate(arguments["absent"]):
-        where = f"absent[{number}]"
-        arguments["absent"][number], wrong = plain_path(path, file=False)
-        path = arguments["absent"][number]
-        inside = [other for other in seen if other == path or other.startswith(path + "/")]
-        if wrong:
-            yield f"{where} = {path}: {wrong}"
-        elif inside:
-            yield f"{where} = {path}: {seen[inside[0]]} puts {inside[0]} there"
+    yield from absent_mistakes(arguments["absent"], places)
     for name in ("validate_bundle", "on_change"):
         for number, argv in enumerate(arguments[name]):
             if not argv or not all(isinstance(word, (str, int, float)) for word in argv):
-                yield f"{name}[{number}] = {argv}: must be a command as a list of words, such as [systemctl, daemon-reload]"
+                yield f"{name}[{number}] = {argv}: must be a list of words, such as [systemctl, daemon-reload]"
             else:
                 arguments[name][number] = [str(word) for word in argv]
+
+
+def absent_mistakes(absent: list[str], places: dict[str, str]) -> Iterator[str]:
+    for number, given in enumerate(absent):
+        path, wrong = plain_path(given, file=False)
+        absent[number] = path
+        inside = [other for other in places if other == path or other.startswith(path + "/")]
+        if not wrong and inside:
+            wrong = f"{places[inside[0]]} puts {inside[0]} there"
+        if wrong:
+            yield f"absent[{number}] = {path}: {wrong}"
 
 
 def file_mistakes(where: str, entry: dict[str, t.Any]) -> Iterator[str]:

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import typing as t
+from pathlib import Path
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.template import generate_ansible_template_vars, trust_as_template
@@ -57,7 +57,7 @@ class Renderer:
             raise NotRendered(error.message.splitlines()[0]) from None
 
     def _template(self, template: str, source: str, entry: dict[str, t.Any]) -> str:
-        search = [*self.task_vars.get("ansible_search_path", []), self.loader._basedir, os.path.dirname(source)]
+        search = [*self.task_vars.get("ansible_search_path", []), self.loader._basedir, str(Path(source).parent)]
         variables = {
             **self.task_vars,
             **generate_ansible_template_vars(path=entry["src"], fullpath=source, dest_path=entry["dest"]),
@@ -66,7 +66,7 @@ class Renderer:
         if "ansible_managed" in self.task_vars:
             variables["ansible_managed"] = self.task_vars["ansible_managed"]
         templar = self.action._templar.copy_with_new_env(
-            searchpath=[path for folder in search for path in (os.path.join(folder, "templates"), folder)],
+            searchpath=[path for folder in search for path in (str(Path(folder, "templates")), folder)],
             available_variables=variables,
         )
         content = templar.template(trust_as_template(template), escape_backslashes=False, overrides=OVERRIDES)
