@@ -176,52 +176,97 @@ waited:
   type: float
 """
 
+import typing as t
+from pathlib import Path
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.systemd.manager import Manager, Wish
+from ..module_utils.systemd.manager import ENABLED, Manager, Wish
 from ..module_utils.systemd.ready import Endpoint
 from ..module_utils.systemd.systemctl import SystemdError, full_name
 
+ARGUMENTS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "default": "started", "choices": ["started", "stopped"]},
+    "enabled": {"type": "bool"},
+    "restart_on": {"type": "list", "elements": "str", "default": []},
+    "reload_on": {"type": "list", "elements": "str", "default": []},
+    "release": {"type": "str"},
+    "ready": {
+        "type": "dict",
+        "options": {
+            "tcp": {"type": "str"},
+            "http": {"type": "str"},
+            "status": {"type": "list", "elements": "int", "default": [200]},
+        },
+        "required_one_of": [["tcp", "http"]],
+        "mutually_exclusive": [["tcp", "http"]],
+    },
+    "timeout": {"type": "float", "default": 60},
+    "log_lines": {"type": "int", "default": 20},
+    "planned": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def wish_of(options: dict[str, t.Any]) -> Wish:
+    """The options as the manager takes them; ValueError says which does not fit."""
+    for name in ("restart_on", "reload_on", "release"):
+        for path in [options[name]] if isinstance(options[name], str) else options[name] or []:
+            if not Path(path).is_absolute():
+                raise ValueError(f"{name} = {path}: must be an absolute path")
+    if options["timeout"] <= 0:
+        raise ValueError(f"timeout = {options['timeout']:g}: must be a number of seconds above 0")
+    ready = options["ready"]
+    endpoint = Endpoint.parse(ready["tcp"], ready["http"], ready["status"]) if ready else None
+    return Wish(**{**options, "name": full_name(options["name"]), "ready": endpoint})
+
+
+def result_of(manager: Manager) -> dict[str, t.Any]:
+    unit = manager.unit
+    return {
+        "changed": manager.changed,
+        "name": manager.name,
+        "action": manager.action,
+        "reasons": manager.reasons,
+        "enabled": unit.get("UnitFileState") in ENABLED,
+        "active_state": unit.state,
+        "sub_state": unit.get("SubState"),
+        "main_pid": unit.number("MainPID"),
+        "invocation_id": unit.invocation,
+        "waited": manager.waited,
+    }
+
+
+def diff_of(manager: Manager) -> dict[str, str]:
+    before = manager.before
+    enabled, state = before.get("UnitFileState") or "unknown", before.state or "unknown"
+    after = {"none": state, "stopped": "inactive"}.get(manager.action, "active")
+    lines = [f"enabled: {manager.enablement or enabled}", f"state: {after}"]
+    lines += [f"{manager.action}: {reason}" for reason in manager.reasons]
+    return {
+        "before_header": manager.name,
+        "after_header": manager.name,
+        "before": f"enabled: {enabled}\nstate: {state}\n",
+        "after": "\n".join(lines) + "\n",
+    }
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "default": "started", "choices": ["started", "stopped"]},
-            "enabled": {"type": "bool"},
-            "restart_on": {"type": "list", "elements": "str", "default": []},
-            "reload_on": {"type": "list", "elements": "str", "default": []},
-            "release": {"type": "str"},
-            "ready": {
-                "type": "dict",
-                "options": {
-                    "tcp": {"type": "str"},
-                    "http": {"type": "str"},
-                    "status": {"type": "list", "elements": "int", "default": [200]},
-                },
-                "required_one_of": [["tcp", "http"]],
-                "mutually_exclusive": [["tcp", "http"]],
-            },
-            "timeout": {"type": "float", "default": 60},
-            "log_lines": {"type": "int", "default": 20},
-            "planned": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
-    )
-    options = dict(module.params)
-    options["name"] = full_name(options["name"])
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    changed = False
     try:
-        ready = options["ready"]
-        options["ready"] = Endpoint.parse(ready["tcp"], ready["http"], ready["status"]) if ready else None
-        manager = Manager(Wish(**options), module.check_mode)
-        outcome = manager.run()
+        manager = Manager(wish_of(module.params), module.check_mode)
+        try:
+            manager.run()
+        finally:
+            changed = manager.changed
+        result = result_of(manager)
+        if module._diff and changed:
+            result["diff"] = diff_of(manager)
     except (SystemdError, ValueError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), changed=changed)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or options['name']}: {error.strerror}")
-    result = manager.result()
-    if module._diff and outcome.changed:
-        result["diff"] = manager.diff()
+        module.fail_json(msg=f"{error.filename or module.params['name']}: {error.strerror}", changed=changed)
     module.exit_json(**result)
 
 

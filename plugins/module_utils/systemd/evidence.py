@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fnmatch
 import hashlib
 import json
 import os
@@ -23,6 +24,13 @@ from .systemctl import Unit
 ABSENT = "absent"
 # Times of files lag behind the clock by up to one tick of the kernel.
 TICK = 0.02
+INSTALL = re.compile(r"^\s*(WantedBy|RequiredBy)\s*=([^\n]*)$", re.MULTILINE)
+UNIT_DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+)
 CREDENTIAL = re.compile(r"^\s*LoadCredential(?:Encrypted)?\s*=\s*[^:\s]+:(\S+)", re.MULTILINE)
 
 
@@ -102,14 +110,13 @@ class Evidence:
                 yield f"{path} was removed"
 
     def _same(self, invocation: str) -> bool:
-        # A oneshot that nothing refers to is forgotten by systemd, its id with it.
         return bool(invocation) and invocation == self.unit.invocation
 
     def program(self, record: Record, release: str | None) -> str:
         """Why the program that runs is not the one on disk, or nothing."""
         pid = self.unit.number("MainPID")
         try:
-            running = os.readlink(f"/proc/{pid}/exe") if pid else ""  # noqa: PTH115 - Path would drop what the kernel adds
+            running = str(Path(f"/proc/{pid}/exe").readlink()) if pid else ""
         except OSError:
             running = ""
         if release and running.startswith(f"{Path(release).parent}/"):
@@ -126,6 +133,46 @@ class Evidence:
         return (
             f"its program {running.removesuffix(' (deleted)')} was replaced" if running.endswith(" (deleted)") else ""
         )
+
+    def planned(self, wish: t.Any) -> tuple[list[str], list[str]]:
+        """What files that an earlier task would change in check mode would lead to: restart, reload."""
+        restart, reload = [], []
+        template = re.sub(r"@.*(?=\.)", "@", self.unit.name)
+        for path in wish.planned:
+            name, folder = Path(path).name, Path(path).parent.name.removesuffix(".d")
+            if path in self.reload or matches(path, wish.reload_on):
+                reload.append(f"{path} would change")
+            elif (
+                path in self.restart
+                or path == wish.release
+                or matches(path, wish.restart_on)
+                or {name, folder} & {self.unit.name, template}
+            ):
+                restart.append(f"{path} would change")
+        return restart, reload
+
+
+def matches(path: str, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatch(path, pattern) or path.startswith(f"{pattern}/") for pattern in patterns)
+
+
+def missing_links(unit: Unit) -> bool:
+    """Whether the [Install] section asks for a start that no link in the unit directories stands for yet."""
+    fragment = unit.get("FragmentPath")
+    if not fragment or "@" in unit.name:
+        return False
+    try:
+        text = Path(fragment).read_text(errors="replace")
+    except OSError:
+        return False
+    for kind, targets in INSTALL.findall(text):
+        folder = "wants" if kind == "WantedBy" else "requires"
+        for target in targets.split():
+            if "%" not in target and not any(
+                Path(base, f"{target}.{folder}", unit.name).is_symlink() for base in UNIT_DIRECTORIES
+            ):
+                return True
+    return False
 
 
 def implied_files(unit: Unit) -> list[str]:

@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import time
-import typing as t
 from pathlib import Path
 
 from . import systemctl
-from .evidence import Evidence, Record
+from .evidence import Evidence, Record, missing_links
 from .ready import Endpoint
-from .systemctl import SystemdError, Unit
+from .systemctl import SystemdError
 
 # What counts as enabled: something in the unit's files or made by a generator starts it.
 ENABLED = ("enabled", "alias", "generated", "transient", "indirect")
@@ -21,6 +19,7 @@ ENABLED = ("enabled", "alias", "generated", "transient", "indirect")
 SETTLE_SECONDS = 1.0
 SETTLES = ("simple", "exec", "idle", "forking", "dbus")
 POLL_SECONDS = 0.2
+LONGEST_POLL_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,29 +38,24 @@ class Wish:
     planned: list[str] = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass
-class Outcome:
-    before: Unit
-    after: Unit
-    action: str = "none"
-    enablement: str = ""
-    reasons: list[str] = dataclasses.field(default_factory=list)
-    waited: float = 0.0
-
-    @property
-    def changed(self) -> bool:
-        return self.action != "none" or bool(self.enablement)
-
-
 class Manager:
     def __init__(self, wish: Wish, check: bool) -> None:
         self.wish = wish
         self.check = check
         self.name = wish.name
+        self.begun = time.time()
         self.unit = systemctl.show(self.name)
-        self.outcome = Outcome(self.unit, self.unit)
+        self.before = self.unit
+        self.action = "none"
+        self.enablement = ""
+        self.reasons: list[str] = []
+        self.waited = 0.0
 
-    def run(self) -> Outcome:
+    @property
+    def changed(self) -> bool:
+        return self.action != "none" or bool(self.enablement)
+
+    def run(self) -> None:
         self._load()
         if self.unit.get("LoadState") != "not-found":
             if self.wish.state == "started":
@@ -70,9 +64,8 @@ class Manager:
             else:
                 self._stop()
                 self._enable()
-        if not self.check:
-            self.outcome.after = systemctl.show(self.name)
-        return self.outcome
+        if self.changed and not self.check:
+            self.unit = systemctl.show(self.name)
 
     def _load(self) -> None:
         """Let systemd know what is on disk, and refuse a unit that cannot be started."""
@@ -87,31 +80,34 @@ class Manager:
         if state == "not-found":
             if not self.check:
                 raise SystemdError(f"{self.name}: systemd finds no such unit on this host")
-            self.outcome.action, self.outcome.reasons = "started", ["the unit does not exist yet"]
+            self.action, self.reasons = "started", ["the unit does not exist yet"]
         elif state == "masked":
             raise SystemdError(
-                f"{self.name} is masked on this host, so somebody wants it not to start: systemctl unmask {self.name}"
+                f"{self.name} is masked on this host, so somebody wants it not to start; "
+                f"if that is over: systemctl unmask {self.name}"
             )
         elif state != "loaded":
             error = self.unit.get("LoadError").partition(" ")[2].strip('"')
             raise SystemdError(f"{self.name}: systemd cannot use the unit's file ({state}): {error}")
 
     def _enable(self) -> None:
-        state = self.unit.get("UnitFileState")
-        if self.wish.enabled is None or self.wish.enabled == (state in ENABLED):
+        state, wanted = self.unit.get("UnitFileState"), self.wish.enabled
+        if wanted is None:
             return
-        if state in ("static", "") and self.wish.enabled:
+        if state in ("static", "") and wanted:
             raise SystemdError(f"{self.name} has no [Install] section, so it cannot be enabled: leave enabled out")
+        if wanted == (state in ENABLED) and not (wanted and missing_links(self.unit)):
+            return
         if state in ("static", "", "masked"):
             return
-        self.outcome.enablement = "enabled" if self.wish.enabled else "disabled"
+        self.enablement = "enabled" if wanted else "disabled"
         if not self.check:
-            self._do("enable" if self.wish.enabled else "disable", self.name)
+            self._do("enable" if wanted else "disable", self.name)
 
     def _stop(self) -> None:
         if self.unit.state in ("inactive", "failed") or self.unit.get("LoadState") == "not-found":
             return
-        self.outcome.action = "stopped"
+        self.action = "stopped"
         if not self.check:
             failure = systemctl.request("stop", "--", self.name, timeout=self.unit.stop_seconds)
             if failure:
@@ -125,17 +121,16 @@ class Manager:
         if wish.release and not self.check and not Path(evidence.release).exists():
             raise SystemdError(f"{self.name}: release = {wish.release}: there is nothing at {evidence.release}")
         record = Record.read(self.name)
-        action, reasons = self._decide(evidence, record)
-        self.outcome.action, self.outcome.reasons = action, reasons
+        self.action, self.reasons = self._decide(evidence, record)
         if self.check:
             return
-        if action in ("started", "restarted"):
-            self._launch(action == "restarted", reasons)
-        elif action == "reloaded":
+        if self.action in ("started", "restarted"):
+            self._launch(self.action == "restarted")
+        elif self.action == "reloaded":
             failure = systemctl.request("reload", "--", self.name, timeout=wish.timeout)
             if failure:
-                raise self._failed(f"could not reload ({'; '.join(reasons)}): {failure}")
-        self._wait(self.unit.invocation, new=action in ("started", "restarted"))
+                raise self._failed(f"could not reload ({'; '.join(self.reasons)}): {failure.splitlines()[0]}")
+        self._wait()
         fresh = evidence.record(self.unit.invocation)
         if fresh != record:
             fresh.write(self.name)
@@ -145,35 +140,21 @@ class Manager:
         restart, reload = evidence.differences(record)
         program = evidence.program(record, self.wish.release)
         restart += [program] if program else []
-        planned_restart, planned_reload = self._planned(evidence) if self.check else ([], [])
-        restart, reload = restart + planned_restart, reload + planned_reload
-        if unit.get("NeedDaemonReload") == "yes" and self.check and not restart:
-            restart = ["the unit's files changed"]
+        if self.check:
+            planned_restart, planned_reload = evidence.planned(self.wish)
+            restart, reload = restart + planned_restart, reload + planned_reload
+            if unit.get("NeedDaemonReload") == "yes" and not restart:
+                restart = ["the unit's files changed"]
         if unit.oneshot_done:
             return ("restarted", restart + reload) if restart or reload else ("none", [])
         if unit.state in ("inactive", "failed"):
             return "started", [f"it was {unit.described}"]
-        if unit.get("SubState") == "auto-restart":
-            return "started", [f"its process keeps ending: {unit.ending}"]
+        if unit.keeps_ending:
+            # systemd would let a start wait for the end of RestartSec=
+            return "restarted", [f"its process keeps ending: {unit.ending}"]
         if restart or (reload and unit.get("CanReload") != "yes"):
             return "restarted", restart + reload
         return ("reloaded", reload) if reload else ("none", [])
-
-    def _planned(self, evidence: Evidence) -> tuple[list[str], list[str]]:
-        """What files that an earlier task would change in check mode would lead to."""
-        restart, reload = [], []
-        for path in self.wish.planned:
-            reason = f"{path} would change"
-            if path in evidence.reload or any(fnmatch.fnmatch(path, pattern) for pattern in self.wish.reload_on):
-                reload.append(reason)
-            elif (
-                path in evidence.restart
-                or path == self.wish.release
-                or any(fnmatch.fnmatch(path, pattern) for pattern in self.wish.restart_on)
-                or self.name in (Path(path).name, Path(path).parent.name.removesuffix(".d"))
-            ):
-                restart.append(reason)
-        return restart, reload
 
     def _let_settle(self) -> None:
         """Wait for what systemd is doing with the unit at the moment, as far as it has an end."""
@@ -189,93 +170,75 @@ class Manager:
             time.sleep(POLL_SECONDS)
             self.unit = systemctl.show(self.name)
 
-    def _launch(self, restart: bool, reasons: list[str]) -> None:
+    def _launch(self, restart: bool) -> None:
         # A start that is wanted must not be refused because of starts before it (StartLimitBurst=).
         self._do("reset-failed", "--", self.name)
         bound = self.wish.timeout + (self.unit.stop_seconds if restart else 0)
-        dependents = self._active_triggers() if restart and self.name.endswith(".socket") else []
-        if dependents:
+        users = self._users() if restart and self.name.endswith(".socket") else []
+        if users:
             # a socket cannot be opened anew under a service that holds it
-            self._do("stop", "--", *dependents, timeout=self.unit.stop_seconds)
+            self._do("stop", "--", *users, timeout=systemctl.FOREVER)
         failure = systemctl.request("restart" if restart else "start", "--", self.name, timeout=bound)
         self.unit = systemctl.show(self.name)
         if failure:
-            raise self._failed(f"did not start: {self.unit.ending}: {failure.splitlines()[0]}")
-        if dependents:
-            self._do("start", "--", *dependents, timeout=bound)
+            ending = f" ({self.unit.ending})" if self.unit.ending else ""
+            raise self._failed(f"did not start{ending}: {failure.splitlines()[0]}")
+        if users:
+            self._do("start", "--", *users, timeout=bound)
 
-    def _active_triggers(self) -> list[str]:
+    def _users(self) -> list[str]:
+        """The services of a socket that run."""
         names = self.unit.get("Triggers").split()
         return [name for name in names if systemctl.show(name).state in ("active", "activating", "reloading")]
 
-    def _wait(self, invocation: str, new: bool) -> None:
+    def _wait(self) -> None:
         """Until it is active and ready; a process that ends meanwhile is a failure at once."""
-        begun = time.monotonic()
-        endpoint = self.wish.ready
-        settle = SETTLE_SECONDS if new and self.unit.get("Type") in SETTLES else 0.0
-        why = ""
+        begun, invocation, endpoint = time.monotonic(), self.unit.invocation, self.wish.ready
+        launched = self.action in ("started", "restarted")
+        watched = self.action == "reloaded" or (launched and self.unit.get("Type") in SETTLES)
+        settle = SETTLE_SECONDS if watched else 0.0
+        pause = POLL_SECONDS
         while True:
-            if self.unit.oneshot_done:
-                break
-            if self.unit.state == "inactive" and self.unit.get("ConditionResult") == "no":
-                raise self._failed("was not started, as a condition of its unit (Condition…=) is not met")
-            ended = self.unit.state in ("inactive", "failed") or self.unit.get("SubState") == "auto-restart"
-            if ended or self.unit.invocation != invocation:
-                raise self._failed(f"started, but its process ended: {self.unit.ending}", invocation)
+            self._still_alive(invocation)
             waited = time.monotonic() - begun
-            if self.unit.state == "active":
-                # Only a process that still lives afterwards has answered: another may hold its port.
+            if self.unit.state == "active" or self.unit.oneshot_done:
                 why = endpoint.attempt() if endpoint else ""
                 if not why and waited >= settle:
                     break
-            if waited > self.wish.timeout:
-                if self.unit.state == "active":
-                    raise self._failed(f"is running but not ready at {endpoint} after {self.wish.timeout:.0f} s: {why}")
+                state = f"is running but not ready at {endpoint}: {why}"
+            else:
                 status = self.unit.get("StatusText")
-                raise self._failed(
-                    f"is still {self.unit.described} after {self.wish.timeout:.0f} s"
-                    + (f": {status}" if status else "")
-                )
-            time.sleep(POLL_SECONDS)
+                state = f"is still {self.unit.described}" + (f": {status}" if status else "")
+            if waited > self.wish.timeout:
+                raise self._failed(f"{state} (after {self.wish.timeout:.0f} s)")
+            time.sleep(pause)
+            pause = min(pause * 1.2, LONGEST_POLL_SECONDS)
             self.unit = systemctl.show(self.name)
-        self.outcome.waited = round(time.monotonic() - begun, 1)
+        if endpoint:
+            # Another program may have answered while ours was dying for want of its port.
+            self.unit = systemctl.show(self.name)
+            self._still_alive(invocation)
+        self.waited = round(time.monotonic() - begun, 1)
+
+    def _still_alive(self, invocation: str) -> None:
+        unit = self.unit
+        if unit.oneshot_done:
+            return
+        if unit.state == "inactive" and unit.get("ConditionResult") == "no":
+            raise self._failed("was not started, as a condition of its unit (Condition…=) is not met")
+        if unit.state in ("inactive", "failed") or unit.keeps_ending or unit.invocation != invocation:
+            raise self._failed(f"was started, but its process ended ({unit.ending or unit.described})")
 
     def _do(self, *words: str, timeout: float = systemctl.CALL_SECONDS) -> None:
         failure = systemctl.request(*words, timeout=timeout)
         if failure:
             raise SystemdError(f"{self.name}: {failure}")
 
-    def _failed(self, message: str, invocation: str = "") -> SystemdError:
-        lines = systemctl.log(self.unit, self.wish.log_lines, invocation)
-        tail = f"\nIts last log lines:\n{lines}" if lines else "\nIt logged nothing."
-        return SystemdError(f"{self.name} {message}{tail if self.wish.log_lines else ''}")
-
-    def result(self) -> dict[str, t.Any]:
-        outcome = self.outcome
-        return {
-            "changed": outcome.changed,
-            "name": self.name,
-            "action": outcome.action,
-            "reasons": outcome.reasons,
-            "enabled": outcome.after.get("UnitFileState") in ENABLED,
-            "active_state": outcome.after.state,
-            "sub_state": outcome.after.get("SubState"),
-            "main_pid": outcome.after.number("MainPID"),
-            "invocation_id": outcome.after.invocation,
-            "waited": outcome.waited,
-        }
-
-    def diff(self) -> dict[str, t.Any]:
-        before = self.outcome.before
-        enabled = before.get("UnitFileState") or "unknown"
-        after_state = {"stopped": "inactive"}.get(self.outcome.action, "active")
-        old = [f"enabled: {enabled}", f"state: {before.state or 'unknown'}"]
-        new = [f"enabled: {self.outcome.enablement or enabled}"]
-        new.append(f"state: {after_state if self.outcome.action != 'none' else before.state}")
-        new += [f"{self.outcome.action}: {reason}" for reason in self.outcome.reasons]
-        return {
-            "before_header": self.name,
-            "after_header": self.name,
-            "before": "\n".join(old) + "\n",
-            "after": "\n".join(new) + "\n",
-        }
+    def _failed(self, message: str) -> SystemdError:
+        if self.wish.log_lines < 1:
+            return SystemdError(f"{self.name} {message}")
+        # what was said since this task began, or since the start if this task did not change anything
+        since = self.begun if self.changed or not self.unit.started else self.unit.started
+        lines = systemctl.log(self.name, self.wish.log_lines, since)
+        tail = f"Its last log lines:\n{lines}" if lines else "It logged nothing."
+        return SystemdError(f"{self.name} {message}\n{tail}")

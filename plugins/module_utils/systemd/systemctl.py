@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import subprocess
 import time
-import typing as t
 
 PROPERTIES = (
     "Id",
@@ -125,12 +125,17 @@ class Unit:
         return STOP_ROUNDS * seconds(self.get("TimeoutStopUSec")) + 10
 
     @property
+    def keeps_ending(self) -> bool:
+        """Its process has ended and systemd is about to start it again."""
+        return self.get("SubState").startswith("auto-restart")
+
+    @property
     def ending(self) -> str:
-        """How its main process ended."""
+        """How its main process ended, as far as systemd still knows."""
         code, status = self.get("ExecMainCode"), self.get("ExecMainStatus")
         ended = {"1": f"exit status {status}", "2": f"killed by signal {status}", "3": f"dumped core, signal {status}"}
         result = self.get("Result")
-        return ended.get(code, "ended") + (f", result {result}" if result not in ("", "success") else "")
+        return ended.get(code, "" if result == "success" else f"result {result}")
 
 
 def seconds(span: str) -> float:
@@ -182,24 +187,17 @@ def request(*words: str, timeout: float = CALL_SECONDS) -> str:
     return ""
 
 
-def log(unit: Unit, lines: int, previous: str = "") -> str:
-    """The last lines the unit wrote since it was started, systemd's about it among them.
-
-    previous is an invocation that has ended in the meantime; what it said last says why.
-    """
-    if lines < 1:
-        return ""
-    argv = ["journalctl", "--quiet", "--no-pager", "--no-hostname", "--output=short", f"--lines={lines}"]
-    invocation = previous or unit.invocation
-    if invocation:
-        argv += [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
-    else:
-        argv += [f"--unit={unit.name}"]
-    try:
-        text = call(argv).stdout
-    except (SystemdError, subprocess.TimeoutExpired):
-        return ""
-    return "\n".join(printable(line) for line in text.splitlines()[-lines:])
+def log(name: str, lines: int, since: float) -> str:
+    """The last lines that a unit's processes, and systemd about it, have written since a time."""
+    # A process that has just died may have said why in lines that the journal has not written yet.
+    with contextlib.suppress(SystemdError, subprocess.TimeoutExpired):
+        call(["journalctl", "--sync"])
+        done = call(
+            ["journalctl", "--quiet", "--no-pager", "--no-hostname", "--output=short", f"--unit={name}"]
+            + [f"--since=@{since:.3f}", f"--lines={lines}"]
+        )
+        return "\n".join(printable(line) for line in done.stdout.splitlines()[-lines:])
+    return ""
 
 
 def printable(line: str) -> str:
@@ -207,7 +205,3 @@ def printable(line: str) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line)
     plain = "".join(character if character.isprintable() else "?" for character in plain)
     return plain if len(plain) <= LOG_LINE_CHARACTERS else plain[: LOG_LINE_CHARACTERS - 1] + "…"
-
-
-def arguments(values: t.Iterable[str]) -> list[str]:
-    return [value for value in values if value]
