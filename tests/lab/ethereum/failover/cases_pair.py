@@ -1,0 +1,106 @@
+"""Faults of one pair: its clients die, freeze, fall behind or lose their peers."""
+
+from __future__ import annotations
+
+import time
+
+from .case import Figures, case, fresh_answers
+from .world import PAIRS, World
+
+
+@case("geth-killed", short=True, limits=lambda world: fresh_answers(world) | {"detection_s": 3})
+def geth_killed(world: World) -> Figures:
+    """SIGKILL: geth loses what it had not written and comes back on an older head."""
+    with world.load("geth-killed") as load:
+        fault = world.faults.kill_unit("eth-a", "geth", stay_dead=True)
+        at = time.time()
+        time.sleep(world.hold)
+        fault.undo()
+        world.wait_admitted("eth-a")
+        came_back_behind = behind_head(world, "eth-a")
+        time.sleep(3)
+    assert came_back_behind <= 2, f"eth-a was let in {came_back_behind} blocks behind the references"
+    return world.figures(load, at)
+
+
+@case("geth-frozen", limits=lambda world: fresh_answers(world) | {"detection_s": 3, "slowest_s": 3})
+def geth_frozen(world: World) -> Figures:
+    with world.load("geth-frozen") as load:
+        fault = world.faults.freeze_unit("eth-a", "geth")
+        at = time.time()
+        time.sleep(world.hold)
+        fault.undo()
+        world.wait_admitted("eth-a")
+        time.sleep(2)
+    # A request that waited in the frozen process may be answered when it thaws, to a connection long closed.
+    return world.figures(load, at)
+
+
+@case(
+    "consensus-stopped", short=True, limits=lambda world: fresh_answers(world) | {"detection_s": world.policy_age + 2}
+)
+def consensus_stopped(world: World) -> Figures:
+    """The head stands still while eth_syncing stays false."""
+    with world.load("consensus-stopped") as load:
+        fault = world.faults.stop_unit("eth-a", "prysm")
+        at = time.time()
+        world.wait_out("eth-a", world.policy_age + 5)
+        assert world.rpc("eth-a", "eth_syncing") is False, "the case proves nothing: eth_syncing says it is syncing"
+        time.sleep(max(0.0, at + world.hold - time.time()))
+        assert world.status("eth-a")["state"] == "stale", world.pairs_say()
+        fault.undo()
+        world.wait_admitted("eth-a")
+        time.sleep(2)
+    return world.figures(load, at)
+
+
+@case("pair-cut-off", limits=lambda world: fresh_answers(world) | {"detection_s": world.policy_age + 2})
+def pair_cut_off(world: World) -> Figures:
+    """Both clients alive, no peer and no reference in reach."""
+    with world.load("pair-cut-off") as load:
+        fault = world.faults.partition(["eth-a"], [host for host in PAIRS if host != "eth-a"])
+        at = time.time()
+        time.sleep(world.hold)
+        assert not world.admitted("eth-a"), world.pairs_say()
+        fault.undo()
+        world.wait_admitted("eth-a")
+        time.sleep(2)
+    return world.figures(load, at)
+
+
+@case("sync-from-empty", limits=lambda world: fresh_answers(world) | {"admitted_behind": 2})
+def sync_from_empty(world: World) -> Figures:
+    """A pair whose data is gone is not asked before it has caught up."""
+    with world.load("sync-from-empty") as load:
+        at = time.time()
+        with world.faults.stop_unit("eth-a", "prysm"), world.faults.stop_unit("eth-a", "geth"):
+            world.wait_out("eth-a")
+            world.site.run("eth-a", "sh", "-c", "rm -rf /var/lib/geth/geth /var/lib/prysm/beaconchaindata")
+        world.wait_admitted("eth-a", 300)
+        behind = behind_head(world, "eth-a")
+        time.sleep(world.hold)
+    return world.figures(load, at) | {"admitted_behind": behind}
+
+
+@case("disk-full", limits=lambda world: fresh_answers(world) | {"geth_stopped_first": 0})
+def disk_full(world: World) -> Figures:
+    """Ejected with a reason while geth still runs."""
+    with world.load("disk-full") as load:
+        fault = world.faults.fill_disk("eth-a", "/var/lib/geth", leave_bytes=200 * 2**20)
+        at = time.time()
+        world.wait_out("eth-a", 10)
+        stopped_first = (
+            0 if world.site.run("eth-a", "systemctl", "is-active", "geth", check=False).returncode == 0 else 1
+        )
+        status = world.status("eth-a")
+        assert "disk" in status["reason"] and "/var/lib/geth" in status["reason"], status
+        time.sleep(world.hold)
+        fault.undo()
+        world.wait_admitted("eth-a")
+    return world.figures(load, at) | {"geth_stopped_first": stopped_first}
+
+
+def behind_head(world: World, host: str) -> int:
+    """Blocks between a pair's head and the first reference's, asked one after the other."""
+    reference = int(world.rpc("eth-c", "eth_blockNumber"), 16)
+    return max(0, reference - int(world.rpc(host, "eth_blockNumber"), 16))
