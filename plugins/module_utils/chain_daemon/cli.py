@@ -50,7 +50,7 @@ def describe(status: dict[str, Any]) -> str:
     lines += [f"  {finding['weight']:5} {finding['text']}" for finding in status["reasons"]]
     lines += [f"  seen  {finding['text']}" for finding in status["suspects"]]
     if status["obstacle"]:
-        lines.append(f"  comes back when: {status['obstacle']}")
+        lines.append(f"  stays out: {status['obstacle']}")
     execution, consensus = status["execution"], status["consensus"]
     head = execution["latest"]
     lag = "" if status["lag_blocks"] is None else f", {status['lag_blocks']} blocks behind the references"
