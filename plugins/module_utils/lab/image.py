@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .shell import LabError, run, write
+from .shell import LabError, remove_tree, run, unshared, write
 
 SUITE = "trixie"
 USER = "ops"
@@ -93,7 +93,7 @@ class Images:
         """Build what is missing; returns the directories of the base image and of the package lists."""
         with self._locked() as lock:
             for entry in self.directory.glob("*.new"):  # of a build that was killed
-                shutil.rmtree(entry)
+                remove_tree(entry)
             if not self.base.is_dir():
                 self._build_base(lock)
             return self.base, self._lists() or self._build_lists(lock)
@@ -108,7 +108,8 @@ class Images:
             "--variant=minbase",
             f"--include={','.join(PACKAGES)}",
         ]
-        run([*argv, SUITE, new, *([self.mirror] if self.mirror else [])], timeout=BUILD_TIMEOUT, hold=[lock])
+        argv += [SUITE, str(new), *([self.mirror] if self.mirror else [])]
+        run(unshared(argv), timeout=BUILD_TIMEOUT, hold=[lock])  # it mounts /dev, /proc and /sys in the image
         inside = ["chroot", str(new)]
         run([*inside, "useradd", "--create-home", "--uid", str(USER_ID), "--shell", "/bin/bash", USER])
         run([*inside, "systemctl", "--quiet", "enable", "systemd-networkd.service"])
@@ -141,7 +142,7 @@ class Images:
             f"chroot {root} apt-get -q update\nchroot {root} apt-cache gencaches\n"
         )
         done = run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+            unshared(["sh", "-c", script]),
             stdin=resolv_conf(),
             check=False,
             timeout=BUILD_TIMEOUT,
@@ -152,9 +153,9 @@ class Images:
             raise LabError("apt-get update in the base image failed:\n" + "\n".join(said))
         for path in (new / "upper").iterdir():
             if path.name != "var":
-                shutil.rmtree(path)
+                remove_tree(path)
         (new / "upper").rename(layer)
-        shutil.rmtree(new)
+        remove_tree(new)
         return layer
 
     def prune(self, used: set[str]) -> None:
@@ -163,7 +164,7 @@ class Images:
             keep = {*used, str(self.base), str(self._lists())}
             for path in (*self.directory.glob("base-*"), *self.directory.glob("lists-*")):
                 if str(path) not in keep:
-                    shutil.rmtree(path)
+                    remove_tree(path)
 
     def give_packages(self, upper: Path) -> None:
         """Put the packages that earlier hosts downloaded into a new host's apt cache, without copying."""

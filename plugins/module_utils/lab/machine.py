@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import time
@@ -22,7 +21,7 @@ from typing import Any
 
 from .cgroup import Cgroup
 from .image import USER, USER_ID, Images, resolv_conf
-from .shell import LabError, environment, run, write
+from .shell import LabError, environment, remove_tree, run, unshared, write
 from .spec import Host, Spec
 
 BOOT_TIMEOUT = 90
@@ -213,7 +212,7 @@ class Machine:
         script = self._script(record)
         with self.console.open("wb") as console:
             subprocess.run(
-                ["setsid", "--fork", "unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script],
+                ["setsid", "--fork", *unshared(["sh", "-c", script])],
                 check=True,
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -230,8 +229,8 @@ class Machine:
         while time.monotonic() < began + timeout:
             if self.running:
                 seen = True
-                if self.answers() and (state := self.system_state()) in ("running", "degraded"):
-                    return self.failed_units() if state == "degraded" else []
+                if self.ready:
+                    return self.failed_units()
             elif seen or time.monotonic() > began + 5:
                 raise LabError(
                     f"host {self.name} ended while booting; the end of {self.console}:\n{self._last_words()}"
@@ -241,6 +240,11 @@ class Machine:
             f"host {self.name} is not up after {timeout:g} s (systemd says: {self.system_state() or 'nothing'}); "
             f"the end of {self.console}:\n{self._last_words()}"
         )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the boot is over, with all units or without some, and SSH answers."""
+        return self.running and self.answers() and self.system_state() in ("running", "degraded")
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
@@ -292,7 +296,7 @@ class Machine:
         """End the host and its disk; True when there was anything."""
         was = self.kill()
         if self.directory.is_dir():
-            shutil.rmtree(self.directory)
+            remove_tree(self.directory)
             was = True
         return was
 

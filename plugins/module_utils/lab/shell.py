@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,21 @@ def run(
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-8:]
         raise LabError(f"{shown} exited {done.returncode}: " + "\n".join(said))
     return done
+
+
+def unshared(argv: Sequence[str | Path]) -> list[str | Path]:
+    """The command line that runs ``argv`` in a mount namespace of its own, with which its mounts end."""
+    return ["unshare", "--mount", "--propagation", "private", "--", *argv]
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory with all that is in it, but never what is mounted there: that would be the machine's own."""
+    inside = f"{path.resolve()}/"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        point = line.split()[4]
+        if f"{point}/".startswith(inside):
+            raise LabError(f"{path} is to be deleted, but something is mounted at {point}; umount it first")
+    shutil.rmtree(path)
 
 
 def write(path: Path, content: str, mode: int = 0o644, owner: int = 0) -> bool:

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from typing import Any
 
 from . import cgroup, image, needs, network
 from .machine import Machine
-from .shell import LabError, run, write
+from .shell import LabError, remove_tree, run, write
 from .spec import STATE_ROOT, Host, Spec
 
 LOCK_TIMEOUT = 300
@@ -137,19 +136,25 @@ class Site:
             changed |= bool(machine.refresh(self._public_key()))
         for machine in to_start:
             machine.start()
+        with ThreadPoolExecutor(len(machines)) as pool:  # all: a killed run may have left some half booted
+            failed = dict(zip(chosen, pool.map(self._wait, machines), strict=True))
         if to_start:
-            with ThreadPoolExecutor(len(to_start)) as pool:
-                list(pool.map(self._wait, to_start))
+            self.warnings += [
+                f"host {machine.name} booted with failed units: {', '.join(failed[machine.name])}"
+                for machine in to_start
+                if failed[machine.name]
+            ]
             self.warnings += network.obstacles()
             images.prune(_layers_in_use())
         after = self.state(chosen)
         return {"changed": changed or before != after, "before": before, "after": after}
 
-    def _wait(self, machine: Machine) -> None:
-        failed = ", ".join(machine.wait())
-        if failed:
-            self.warnings.append(f"host {machine.name} booted with failed units: {failed}")
-        self.progress(f"{machine.name} is up at {machine.host.address}" + (f", failed: {failed}" if failed else ""))
+    def _wait(self, machine: Machine) -> list[str]:
+        ready = machine.ready
+        failed = machine.wait()
+        if not ready:
+            self.progress(f"{machine.name} is up at {machine.host.address}")
+        return failed
 
     def start(self, name: str) -> None:
         """Boot one host that is off, and wait for it."""
@@ -215,7 +220,7 @@ class Site:
             machine.destroy()
         if whole:
             network.down(self.spec.prefix)
-            shutil.rmtree(self.directory)
+            remove_tree(self.directory)
         else:
             self._write_known_hosts()
 
