@@ -9,14 +9,14 @@ module: lab_site
 short_description: A whole site of Debian hosts on one machine
 version_added: 0.1.0
 description:
-  - Brings up the hosts of an inventory as Debian 13 machines on the machine where the task runs, for staging, tests and demonstrations.
-    Each host is a C(systemd-nspawn) machine with its own systemd, sshd and nftables on an overlay of one base image, each region a
-    bridge, routed to the others, with NAT to the outside.
-  - The hosts boot at once. A second run changes nothing, and a run that was killed is repaired by the next one.
+  - Brings up the hosts of an inventory as Debian 13 machines on the machine where the task runs, for staging, tests
+    and demonstrations. Each host is a C(systemd-nspawn) machine with its own systemd, sshd and nftables on an overlay
+    of one base image; each region is a bridge, routed to the others, with NAT to the outside.
+  - All hosts boot at once. A second run changes nothing, and a run that was killed is repaired by the next one.
   - It is an action plugin too, which reads from the inventory what each host is to be. The variables of a host are
-    C(ansible_host) (its address), C(site_region), C(lab_capabilities) (list; V(containers) lets Docker run in it),
-    C(lab_memory_mb) (integer, a limit), C(lab_disks) (list of C(path) and C(size), each an ext4 file system of its own) and
-    C(lab_for_layers) (list of the layers that need it; without it every layer does).
+    C(ansible_host) (its address), C(site_region), C(lab_capabilities) (list; V(containers) lets a container engine run
+    in it), C(lab_memory_mb) (integer, a limit), C(lab_disks) (list of C(path) and C(size), each an ext4 file system of
+    its own) and C(lab_for_layers) (list of the layers that need it; without it every layer does).
   - Hosts are reached as in production, by SSH as the user C(ops), who may use sudo. The key and C(known_hosts) are in
     C(/var/lib/chainops-lab/PREFIX).
 options:
@@ -29,8 +29,8 @@ options:
     default: present
   prefix:
     description:
-      - Begins the name of everything that the lab makes on the machine. Lower case letters and digits, a letter first, short enough
-        for C(PREFIX-REGION) to be the name of a network interface (15 characters).
+      - Begins the name of everything that the lab makes on the machine. Lower case letters and digits, a letter first,
+        at most 8 of them, and short enough for C(PREFIX-REGION) to be the name of a network interface (15 characters).
     type: str
     default: lab
   network:
@@ -46,19 +46,20 @@ options:
     default: []
   layers:
     description:
-      - Work only on hosts that one of these layers needs, and on those that say nothing about layers. All hosts when empty.
+      - Work only on hosts that one of these layers needs, and on those that say nothing about layers. All hosts when
+        empty.
     type: list
     elements: str
     default: []
   cache:
     description:
-      - Directory of built things, where the base image and downloaded packages are kept. Without it C(CHAINOPS_CACHE), else
-        C(~/.cache/chainops).
+      - Directory of built things, where the base image and downloaded packages are kept. Without it C(CHAINOPS_CACHE),
+        else C(~/.cache/chainops).
     type: path
   mirror:
     description:
-      - Debian mirror of the base image and the hosts (a URL or a line of sources.list). Debian's own, with its security updates, when
-        empty.
+      - Debian mirror of the base image and the hosts (a URL or a line of sources.list). Debian's own, with its security
+        updates, when empty.
     type: str
     default: ""
   hosts:

@@ -25,8 +25,8 @@ from .shell import LabError, environment, remove_tree, run, unshared, write
 from .spec import Host, Spec
 
 BOOT_TIMEOUT = 90
-# All but the clock, which is the machine's: what a container engine inside the host needs.
-CONTAINERS = ("--capability=all", "--drop-capability=CAP_SYS_TIME", "--system-call-filter=@keyring bpf")
+# What a container engine inside the host needs. The clock and the kernel's modules are the machine's.
+CONTAINERS = ("--capability=all", "--drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE", "--system-call-filter=@keyring bpf")
 NSPAWN = (
     "systemd-nspawn --boot --quiet --register=no --keep-unit --settings=no --link-journal=no --resolv-conf=off "
     "--timezone=off --console=pipe --bind=/dev/net/tun"

@@ -15,6 +15,7 @@ from .shell import LabError
 
 STATE_ROOT = Path("/var/lib/chainops-lab")
 IFNAME_MAX = 15
+PREFIX_MAX = IFNAME_MAX - len("vb-") - 4  # a host's link: vb-PREFIX and four hexadecimal digits
 CAPABILITIES = ("containers",)
 DISK_SIZE = re.compile(r"^[1-9][0-9]*[MG]$")
 NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
@@ -99,6 +100,8 @@ class Spec:
         """Refuse a site that cannot be built: every message names the variable, the value and what is allowed."""
         if not NAME.match(self.prefix) or "-" in self.prefix:
             raise LabError(f"lab_prefix is {self.prefix!r}; lower case letters and digits, a letter first")
+        if len(self.prefix) > PREFIX_MAX:
+            raise LabError(f"lab_prefix {self.prefix!r} is too long: at most {PREFIX_MAX} characters")
         try:
             network = ipaddress.IPv4Network(self.network)
         except ValueError as error:
