@@ -27,8 +27,8 @@ class Verdict:
 
     @property
     def reason(self) -> str:
-        """One line for a log or a load balancer."""
-        if self.reasons:
+        """One line for a log or a load balancer: what speaks most against the node."""
+        if self.reasons and (self.admitted or self.reasons[0].weight in (FATAL, STALL, HOLD)):
             return self.reasons[0].text
         return "" if self.admitted else self.obstacle
 

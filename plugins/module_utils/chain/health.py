@@ -125,6 +125,8 @@ class _Judge:
     def clock(self, latest: Block) -> bool:
         """True where the host's clock can be trusted."""
         clock, limit = self.pair.clock, self.policy.max_clock_error_seconds
+        if clock.problem:
+            self.add("clock_unread", FLAW, DEGRADED, f"whether the clock is synchronised is not known: {clock.problem}")
         if clock.synchronised is False:
             self.add("clock_unsynchronised", HOLD, UNKNOWN, "the host's clock is not synchronised: no age can be told")
         elif clock.error_seconds is not None and clock.error_seconds > limit:

@@ -59,10 +59,11 @@ class Disk(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """What the host says of its own clock; ``synchronised`` is None where nobody asked."""
+    """What the host says of its own clock; ``synchronised`` is None where nobody asked, or could (``problem``)."""
 
     synchronised: bool | None = None
     error_seconds: float | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

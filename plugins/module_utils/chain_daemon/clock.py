@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 
 from ..chain.samples import Clock
@@ -16,13 +17,13 @@ _STA_UNSYNC = 0x0040
 
 
 def kernel_clock() -> Clock:
-    """Unknown (None) where the kernel cannot be asked, as under a seccomp filter without adjtimex."""
+    """Unknown where the kernel cannot be asked, as in a container whose filter knows no adjtimex."""
     buffer = ctypes.create_string_buffer(_SIZE)
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
-    except (OSError, AttributeError):
-        return Clock()
+    except (OSError, AttributeError) as error:
+        return Clock(problem=str(error))
     if state < 0:
-        return Clock()
+        return Clock(problem=f"adjtimex: {os.strerror(ctypes.get_errno())}")
     _modes, _offset, _frequency, max_error, _estimate, status = _TIMEX.unpack_from(buffer)
     return Clock(not status & _STA_UNSYNC, max_error / 1e6)

@@ -430,6 +430,11 @@ class TestHost:
         sample = replace(pair(HEAD - 20, NOW), clock=Clock(False))
         assert "stale" in codes(judge(sample), "fatal")
 
+    def test_a_clock_that_cannot_be_asked_degrades(self):
+        assessment = judge(replace(pair(HEAD, NOW), clock=Clock(problem="adjtimex: Operation not permitted")))
+        assert health.state_of(assessment.findings) == "degraded"
+        assert assessment.admissible
+
     def test_a_head_from_the_future_shows_a_clock_that_is_behind(self):
         sample = replace(pair(HEAD, NOW), now=time_of(HEAD) - 300)
         assessment = judge(sample)
