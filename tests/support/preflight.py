@@ -9,29 +9,20 @@ from typing import Any
 
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.vars.manager import VariableManager
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.collection import Collection
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.mistake import Mistake
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.report import report
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.site import Outcome, Site
 
 NAME = "chainops.infra"
 ROOT = Path(__file__).resolve().parents[2]
-_loaded: list[bool] = []
-
-
-def load_plugins() -> None:
-    """Make collections importable for templating; Ansible allows this once in a process."""
-    if not _loaded:
-        init_plugin_loader([str(ROOT / ".ansible" / "collections")])
-        _loaded.append(True)
 
 
 class CheckedInventory:
     """An inventory and a collection, without a run: nothing here could reach a host."""
 
     def __init__(self, inventory: Path, collection: Path = ROOT) -> None:
-        load_plugins()
         self.loader = DataLoader()
         self.inventory = InventoryManager(self.loader, [str(inventory)])
         self.manager = VariableManager(self.loader, self.inventory)
@@ -58,7 +49,7 @@ class CheckedInventory:
         collection = Collection(self._root, NAME, self.loader)
         return Site(collection, self.inventory, self.manager, self.loader).check(list(layers))
 
-    def report(self, *layers: str) -> str:
-        """The text a user would see, "" if there is no mistake."""
-        mistakes = self.check(*layers).mistakes
-        return report(mistakes, NAME) if mistakes else ""
+
+def message(mistakes: list[Mistake]) -> str:
+    """The text a user would see, "" if there is no mistake."""
+    return report(mistakes, NAME) if mistakes else ""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,16 @@ class Role:
         """Names an inventory may set."""
         aliases = {alias for option in self.options.values() for alias in option.get("aliases") or []}
         return set(self.options) | aliases | set(self.rules.known)
+
+    def reads(self, expression: t.Any) -> set[str]:
+        """Every name in an expression (or in a list of them), and in the role's own values of those names."""
+        found: set[str] = set()
+        todo = [expression]
+        while todo:
+            new = set(re.findall(r"\w+", str(todo.pop()))) - found
+            found |= new
+            todo += [values[name] for name in new for values in (self.variables, self.defaults) if name in values]
+        return found
 
 
 @dataclass

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -44,6 +43,10 @@ class RoleOnHost:
 
     def mistake(self, variable: str, text: str, where: tuple[str, ...] = ()) -> None:
         self.mistakes.append(Mistake(self.host, self.role.name, variable, text, where))
+
+    def mentions(self, expression: t.Any, names: set[str]) -> bool:
+        """Whether an expression, or what the role works out for it, reads one of these variables."""
+        return bool(names) and not names.isdisjoint(self.role.reads(expression))
 
     def where(self, name: str) -> tuple[str, ...]:
         """Where the inventory set an option; nowhere for a role's default."""
@@ -125,9 +128,9 @@ def applies(result: RoleOnHost, when: t.Any, what: str) -> bool:
     """Whether a rule's condition holds; a condition that cannot be evaluated is a mistake of its own."""
     if when is None:
         return True
-    if mentions(when, result.bad):
+    if result.mentions(when, result.bad):
         return False
-    if mentions(when, result.waiting):
+    if result.mentions(when, result.waiting):
         result.notes.append(f"{what} needs facts")
         return False
     try:
@@ -143,10 +146,10 @@ def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
     """One cross-check. It is left out while an option it reads is wrong by itself: that one is reported already."""
     that, when = check["that"], check.get("when")
     what = f"the check {that!s}"
-    if mentions([that, when], result.bad) or not applies(result, when, what):
+    if result.mentions([that, when], result.bad) or not applies(result, when, what):
         return
     try:
-        if mentions(that, result.waiting):
+        if result.mentions(that, result.waiting):
             raise NeedsFacts
         if result.scope.condition(that):
             return
@@ -156,7 +159,8 @@ def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
     except AnsibleError as error:
         result.mistake("", f"{what} of role {result.role.name} cannot be evaluated: {reason(error)}")
         return
-    read = [name for name in result.role.options if mentions([that, check["message"]], {name})]
+    named = result.role.reads([that, check["message"]])
+    read = [name for name in result.role.options if name in named]
     places = tuple(place for name in read for place in result.where(name))
     result.mistake("", message(result.scope.masked(result.hidden), check["message"]), places)
 
@@ -167,8 +171,3 @@ def message(scope: Scope, text: str) -> str:
         return " ".join(str(scope.template(text)).split())
     except (AnsibleError, NeedsFacts, Unset):
         return " ".join(str(text).split())
-
-
-def mentions(expression: t.Any, names: set[str]) -> bool:
-    """Whether an expression (or a list of them) names one of these variables."""
-    return bool(names) and not names.isdisjoint(re.findall(r"\w+", str(expression)))

@@ -4,21 +4,11 @@
 
 from __future__ import annotations
 
-import typing as t
 from collections.abc import Iterable
 
 from .mistake import suggest
+from .places import SITE_OPTIONS
 
-# What an inventory says about where a host stands, in the form of an argument spec; every role may read these.
-SITE_OPTIONS: dict[str, dict[str, t.Any]] = {
-    "site_address": {"type": "str"},
-    "site_datacentre_tier": {"type": "int", "choices": [1, 2, 3, 4]},
-    "site_name": {"type": "str"},
-    "site_rack": {"type": "str"},
-    "site_region": {"type": "str"},
-    "site_role": {"type": "str", "choices": ["primary", "standby", "reference"]},
-    "site_uplinks": {"type": "list", "elements": "str"},
-}
 # A site may have site_* variables of its own: only what is nearly one of ours is taken for a slip of the pen.
 SITE_CUTOFF = 0.9
 

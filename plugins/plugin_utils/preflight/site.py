@@ -18,11 +18,12 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from .collection import Applied, Collection, LayerPlay, Role
-from .host import RoleOnHost, check_role, mentions, message
+from .host import RoleOnHost, check_role, message
 from .mistake import Mistake, origin, show
-from .names import SITE_OPTIONS, owner, unknown
+from .names import owner, unknown
+from .places import SITE_OPTIONS, check_addresses, check_place
 from .scope import NeedsFacts, Scope, Unset, reason
-from .spec import Problem, check_value
+from .spec import Problem
 
 
 @dataclass
@@ -130,7 +131,7 @@ class Site:
         bad = {name for result in results for name in result.bad}
         for rule in role.rules.site:
             names = [rule.get(key) for key in ("that", "agree", "unique", "among", "when")]
-            if "that" in rule and mentions(names, bad):
+            if "that" in rule and bad & role.reads(names):
                 continue
             scope = results[0].scope.with_values({"preflight_hosts": [summary(result) for result in results]})
             masked = {"preflight_hosts": [summary(result, mask=True) for result in results]}
@@ -177,28 +178,33 @@ class Site:
 
     def _check_names(self, hosts: list[str]) -> None:
         options = {name: self._collection.role(name).names for name in self._collection.role_names}
+        places = {}
         for name in hosts:
-            host = self._inventory.get_host(name)
-            given = self._manager.get_vars(host=host, include_hostvars=False)
+            given = self._manager.get_vars(host=self._inventory.get_host(name), include_hostvars=False)
             self.outcome.mistakes += unknown_names(name, given, options)
-            self.outcome.mistakes += self._check_site_variables(name, given)
+            places[name] = self._check_place(name, given)
+        self.outcome.mistakes += check_addresses(places)
 
-    def _check_site_variables(self, host: str, given: dict[str, t.Any]) -> list[Mistake]:
+    def _check_place(self, host: str, given: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Check the site_* variables of a host; those that are good, and its address."""
         scope = self._scope({**given, "hostvars": self._hostvars})
-        mistakes = []
-        for name, option in SITE_OPTIONS.items():
+        good = {}
+        for name in [*SITE_OPTIONS, "ansible_host", "ansible_connection"]:
             if name not in given:
                 continue
             try:
-                _value, problems = check_value(name, option, scope.template(given[name]))
+                good[name] = scope.template(given[name])
+                problems = check_place(name, good[name]) if name in SITE_OPTIONS else []
             except NeedsFacts:
                 self.outcome.notes.append((host, f"{name} needs facts"))
                 continue
             except (AnsibleError, Unset) as error:
                 problems = [Problem(name, f"cannot be worked out: {reason(error)}")]
             where = tuple(filter(None, [origin(given[name])]))
-            mistakes += [Mistake(host, "", problem.path, problem.text, where) for problem in problems]
-        return mistakes
+            self.outcome.mistakes += [Mistake(host, "", problem.path, problem.text, where) for problem in problems]
+            if problems:
+                good.pop(name, None)
+        return good
 
 
 def unknown_names(host: str, given: dict[str, t.Any], options: dict[str, set[str]], only: str = "") -> list[Mistake]:

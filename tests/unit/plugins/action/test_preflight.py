@@ -54,7 +54,7 @@ def test_mistakes_stop_the_whole_site_before_any_connection(tmp_path: Path) -> N
         tmp_path,
         {"eth-a": {"node_network": "mainet"}, "eth-b": {"node_network": "mainet"}},
         ansible_connection="ssh",
-        ansible_host="192.0.2.1",
+        ansible_host="192.0.2.{{ groups.all.index(inventory_hostname) + 1 }}",
         ansible_ssh_executable=str(ssh),
     )
     status, output = play(tmp_path, LAYER, inventory)
@@ -77,7 +77,11 @@ def test_the_control_of_that_test_connects(tmp_path: Path) -> None:
     ssh.write_text(f"#!/bin/sh\ntouch {tmp_path}/connected\nexit 255\n")
     ssh.chmod(0o755)
     inventory = write_inventory(
-        tmp_path, ansible_connection="ssh", ansible_host="192.0.2.1", ansible_ssh_executable=str(ssh), node_cache_mb=512
+        tmp_path,
+        ansible_connection="ssh",
+        ansible_host="192.0.2.{{ groups.all.index(inventory_hostname) + 1 }}",
+        ansible_ssh_executable=str(ssh),
+        node_cache_mb=512,
     )
     gathering = [LAYER[0], {**LAYER[1], "gather_facts": True}]
     play(tmp_path, gathering, inventory)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 
-from tests.support.preflight import CheckedInventory
+from tests.support.preflight import CheckedInventory, message
 from tests.unit.plugins.action.preflight_collection import (
     LAYER,
     write_collection,
@@ -89,7 +89,7 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
         write_inventory(tmp_path, {"eth-a": {"node_password": "s3cret"}, "eth-b": {"node_password": ["s3cret"]}}),
         write_collection(tmp_path),
     )
-    text = checked.report("chain")
+    text = message(checked.check("chain").mistakes)
     assert "node_password = (hidden): must be a string" in text
     assert "node_password = (hidden): must have at least 8 characters" in text
     assert "s3cret" not in text
@@ -99,7 +99,7 @@ def test_a_broken_secret_template_is_not_shown(tmp_path: Path) -> None:
     checked = CheckedInventory(
         write_inventory(tmp_path, {"eth-a": {"node_password": "{{ 's3cret' + nothing }}"}}), write_collection(tmp_path)
     )
-    text = checked.report("chain")
+    text = message(checked.check("chain").mistakes)
     assert "node_password cannot be worked out" in text
     assert "s3cret" not in text
 

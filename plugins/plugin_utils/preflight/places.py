@@ -1,0 +1,78 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an inventory says about where a host stands and how it is reached: the site_* variables, and addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from .mistake import Mistake, show
+from .spec import Problem, check_value
+
+# In the form of an argument spec; every role may read these.
+SITE_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "site_address": {"type": "str"},
+    "site_datacentre_tier": {"type": "int", "choices": [1, 2, 3, 4]},
+    "site_name": {"type": "str"},
+    "site_rack": {"type": "str"},
+    "site_region": {"type": "str"},
+    "site_role": {"type": "str", "choices": ["primary", "standby", "reference"]},
+    "site_uplinks": {"type": "list", "elements": "str"},
+    "site_vip": {"type": "str"},
+}
+
+
+def check_place(name: str, value: t.Any) -> list[Problem]:
+    """What is wrong with one site_* variable."""
+    _value, problems = check_value(name, SITE_OPTIONS[name], value)
+    if not problems and name == "site_vip":
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            problems = [Problem(name, f"= {show(value)}: must be an IP address")]
+    return problems
+
+
+def check_addresses(hosts: dict[str, dict[str, t.Any]]) -> list[Mistake]:
+    """Two hosts with one address, and a shared address that is a host's own, or that of two regions.
+
+    hosts is {host: its site_* variables and ansible_host, as far as they are set}.
+    """
+    mistakes = []
+    owners: dict[str, list[str]] = {}
+    for host, variables in hosts.items():
+        name, address = service_address(variables)
+        if not name:
+            continue
+        owners.setdefault(address, []).append(host)
+    for address, same in owners.items():
+        for host in same if len(same) > 1 else []:
+            name, _address = service_address(hosts[host])
+            text = f"= {show(address)}: {', '.join(other for other in same if other != host)} has the same address"
+            mistakes.append(Mistake(host, "", name, f"{text}; every host needs its own"))
+    regions: dict[str, set[str]] = {}
+    for variables in hosts.values():
+        if variables.get("site_vip"):
+            regions.setdefault(variables["site_vip"], set()).add(variables.get("site_region", ""))
+    for host, variables in hosts.items():
+        vip = variables.get("site_vip")
+        if vip in owners:
+            text = (
+                f"= {show(vip)}: is the address of {', '.join(owners[vip])}; a shared address is one that no host has"
+            )
+            mistakes.append(Mistake(host, "", "site_vip", text))
+        elif vip and len(regions[vip]) > 1:
+            text = (
+                f"= {show(vip)}: is that of the regions {', '.join(sorted(regions[vip]))}; every region needs its own"
+            )
+            mistakes.append(Mistake(host, "", "site_vip", text))
+    return mistakes
+
+
+def service_address(variables: dict[str, t.Any]) -> tuple[str, str]:
+    """(name of the variable, address) at which other hosts reach this one; ("", "") if the inventory does not say."""
+    for name in ("site_address", "ansible_host"):
+        if isinstance(variables.get(name), str) and variables.get("ansible_connection") != "local":
+            return name, variables[name]
+    return "", ""

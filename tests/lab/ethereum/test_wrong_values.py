@@ -1,0 +1,76 @@
+"""Wrong variable values are refused before any host is touched, in words that help.
+
+The cases stand in wrong_values.yml. All are evaluated in this process with the lab's inventory: nothing here could
+reach a host, and the lab need not be up. That the action itself opens no connection is tests/unit's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.preflight import ROOT, CheckedInventory, Outcome, message
+
+TABLE = Path(__file__).with_name("wrong_values.yml")
+CASES = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+LAYERS = ("baseline", "ethereum")
+# What the layers gather: a small machine, so that sizes worked out from memory are those of the lab.
+FACTS = {
+    "distribution": "Debian",
+    "distribution_major_version": "13",
+    "memtotal_mb": 24576,
+    "processor_vcpus": 2,
+    "mounts": [],
+}
+
+
+@pytest.fixture(scope="module")
+def inventory() -> Iterator[CheckedInventory]:
+    checked = CheckedInventory(ROOT / "inventories" / "lab")
+    for host in checked.inventory.get_hosts("all"):
+        checked.manager.set_host_facts(host.name, dict(FACTS))
+    yield checked
+
+
+@pytest.fixture(scope="module")
+def trusted() -> dict[str, dict[str, Any]]:
+    """The cases with values that may be templates, as an inventory's may."""
+    return {case["name"]: case for case in CheckedInventory(ROOT / "inventories" / "lab").yaml(TABLE)}
+
+
+@pytest.fixture(scope="module")
+def control(inventory: CheckedInventory) -> Outcome:
+    """What is found without any change."""
+    return inventory.check(*LAYERS)
+
+
+def test_the_lab_s_own_values_are_good(inventory: CheckedInventory, control: Outcome) -> None:
+    """With no change there is nothing to refuse, and nothing was left out."""
+    assert message(control.mistakes) == ""
+    assert control.notes == []
+    assert len(control.hosts) == len(inventory.inventory.get_hosts("all"))
+
+
+def test_there_are_at_least_thirty_cases() -> None:
+    assert len({case["name"] for case in CASES}) == len(CASES) >= 30
+
+
+@pytest.mark.parametrize("name", [case["name"] for case in CASES])
+def test_refused(inventory: CheckedInventory, control: Outcome, trusted: dict[str, dict[str, Any]], name: str) -> None:
+    case = trusted[name]
+    with inventory.changed(case["hosts"], case["vars"]):
+        found = inventory.check(*LAYERS).mistakes
+    new = [mistake for mistake in found if mistake not in control.mistakes]
+    text = message(new)
+    assert text, "accepted"
+    for words in case["expect"]:
+        assert words in text, text
+    assert not any(words in text for words in case.get("hidden", [])), "a secret is shown"
+    # One mistake must not look like many: whatever is said names a variable of the case, or one it says it expects.
+    named = [*case["vars"], *case.get("also", [])]
+    noise = [line for m in new if not any(n in (line := f"{m.variable} {m.text}") for n in named)]
+    assert noise == []
