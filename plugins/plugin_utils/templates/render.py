@@ -77,7 +77,8 @@ def as_text(content: t.Any) -> str:
     """Content given in the task: text as it is, anything else as JSON."""
     if isinstance(content, str):
         return content
-    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+    end = "\n" if isinstance(content, (dict, list)) else ""
+    return json.dumps(content, indent=2, sort_keys=True, default=str) + end
 
 
 def words(text: str) -> set[str]:
