@@ -201,9 +201,9 @@ def make(artifact: dict, place: Path, go: str, *, title: str, workspace: Path) -
     return manifest
 
 
-def select(wanted: list[str]) -> list[dict]:
+def select(definitions: Path, wanted: list[str]) -> list[dict]:
     """The artifacts named (geth, geth/1.17.8), or all of them."""
-    found = [load(path.parent) for path in sorted(HERE.glob("*/*/artifact.toml"))]
+    found = [load(path.parent) for path in sorted(definitions.glob("*/*/artifact.toml"))]
     if not wanted:
         return found
     known = {label for each in found for label in (each["name"], f"{each['name']}/{each['version']}")}
@@ -225,10 +225,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the pinned releases into the cache.")
     parser.add_argument("artifact", nargs="*", help="geth, geth/1.17.8, prysm, …; all of them when none is named")
     parser.add_argument("--list", action="store_true", help="show what is there and what would be built, and stop")
+    parser.add_argument("--definitions", type=Path, default=HERE, help="where NAME/VERSION/artifact.toml are")
     options = parser.parse_args()
     cache = cache_directory()
     served = cache / "artifacts"
-    chosen = select(options.artifact)
+    chosen = select(options.definitions, options.artifact)
 
     with locked(cache / "artifacts.lock"):
         served.mkdir(parents=True, exist_ok=True)

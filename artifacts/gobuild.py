@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import threading
 import time
 from pathlib import Path
 
-REPORT_EVERY = 10  # seconds between lines where standard error is no terminal
+# Seconds between lines where standard error is no terminal.
+REPORT_EVERY = float(os.environ.get("CHAINOPS_PROGRESS_SECONDS", "10"))
 
 
 class Progress:
@@ -51,7 +53,8 @@ class Progress:
 def _run(command: list[str], directory: Path, environment: dict[str, str], on_line) -> str:
     """Run a go command; every line of its standard error goes to on_line. Returns its standard output."""
     process = subprocess.Popen(
-        ["nice", "-n", "10", *command],  # a build must not starve what runs beside it
+        # It must not starve what runs beside it, and must not go on when this process is killed.
+        ["setpriv", "--pdeathsig", "TERM", "nice", "-n", "10", *command],
         cwd=directory,
         env=environment,
         stdout=subprocess.PIPE,

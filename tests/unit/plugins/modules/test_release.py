@@ -15,7 +15,6 @@ import pytest
 
 from tests.support.releases import Mirror, Signer, certificate, executable, run_module, sha256, tarball
 
-
 # Attempts follow each other without a pause, so that a case does not take three seconds.
 HASTE = "from ansible_collections.chainops.infra.plugins.module_utils.release import download; download.PAUSE = 0.01"
 
