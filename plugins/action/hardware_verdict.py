@@ -101,6 +101,8 @@ def conclude(
         words = ", ".join(
             f"{line.item} {'could not be read' if line.state == UNREAD else 'is short'}" for line in refused
         )
+        # All readings would bury the table.
+        result.pop("hardware", None)
         result.update(failed=True, msg=f"{words}\n{text}")
         return result
     if shown:

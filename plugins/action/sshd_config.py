@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -13,6 +14,8 @@ from ansible_collections.chainops.infra.plugins.module_utils.host.sshd import lo
 
 MODULE = "chainops.infra.sshd_config"
 BY_SSH = ("ssh", "paramiko", "paramiko_ssh")
+PAUSE = 1.0
+"""Seconds before the second try of a new connection."""
 # Before all others: a new connection that goes through the master of the old one would prove nothing.
 UNSHARED = "-o ControlMaster=no -o ControlPath=none"
 
@@ -83,10 +86,15 @@ class ActionModule(ActionBase):
     def _try(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> tuple[t.Any, str]:
         """A new connection that ran a command, or why there is none."""
         connection = self._second(int(arguments.get("connect_timeout") or 15))
-        try:
-            status, _out, err = connection.exec_command("true", sudoable=False)
-        except AnsibleError as error:
-            return None, f"a new connection was refused: {error}"
+        for last in (False, True):
+            try:
+                status, _out, err = connection.exec_command("true", sudoable=False)
+                break
+            except AnsibleError as error:
+                if last:
+                    return None, f"a new connection was refused: {error}"
+                # A reload closes sshd's port for a moment, so one refusal says nothing.
+                time.sleep(PAUSE)
         if status != 0:
             said = err.decode("utf-8", "replace").strip()
             return None, f"a new connection got in, but could not run a command: {said}"

@@ -158,6 +158,8 @@ def main() -> None:
         elif problem:
             problems.append(f"clock: {problem} (waited {module.params['timeout']:g} s; sources: {clock.sources()})")
     if problems:
+        # What is as it should be would bury the message.
+        result["sysctl"] = [each.as_dict() for each in unavailable]
         module.fail_json(msg="; ".join(problems), **result)
     module.exit_json(**result)
 
