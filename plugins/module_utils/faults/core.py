@@ -134,6 +134,19 @@ class Faults:
         text = f"{percent:g} % of the packets lost between {', '.join(left)} and {', '.join(right)}"
         return self._make("loss", text, {"pairs": pairs, "percent": percent})
 
+    def delay(
+        self, left: Iterable[str], right: Iterable[str], ms: float, jitter_ms: float = 0, one_way: bool = False
+    ) -> Fault:
+        """Hold up each IPv4 packet between the two sides by ``ms`` more or less ``jitter_ms``, in order, each way."""
+        if not 0 < ms <= 10000 or not 0 <= jitter_ms <= ms:
+            raise LabError(f"ms is {ms} and jitter_ms {jitter_ms}; ms: more than 0, at most 10000; jitter_ms: 0 to ms")
+        left, right = list(left), list(right)
+        pairs = links.pairs(self.site, left, right, one_way)
+        if any(one in links.MARKS and other in links.MARKS for one, other in pairs):
+            raise LabError("packets between the machine and the outside do not pass the lab")
+        text = f"{ms:g} ms of delay each way between {', '.join(left)} and {', '.join(right)}"
+        return self._make("delay", text, {"pairs": pairs, "ms": ms, "jitter_ms": jitter_ms})
+
     def fill_disk(self, host: str, path: str, leave_bytes: int = 0) -> Fault:
         """Fill the file system at ``path`` until ``leave_bytes`` are free. Only a disk of its own (lab_disks)."""
         data = {"host": host, "path": path, "leave_bytes": leave_bytes}

@@ -16,15 +16,21 @@ from typing import Any
 from ..lab import network
 from ..lab.shell import LabError, run
 from ..lab.site import Site
+from . import delays
 from .journal import Entry
 
 MACHINE, OUTSIDE = "machine", "outside"
 MAGIC = 0x4C420000
 MARKS = {MACHINE: MAGIC | 0xFFFE, OUTSIDE: MAGIC | 0xFFFF}
-KINDS = ("partition", "loss")
+KINDS = ("partition", "loss", delays.KIND)
 HOOKS = {
-    "bridge": {"enter": "prerouting", "leave": "postrouting"},
-    "inet": {"to_machine": "input", "from_machine": "output", "across": "forward"},
+    "bridge": {"enter": "prerouting priority -150", "leave": "postrouting priority -150"},
+    "inet": {
+        "bridged": "prerouting priority -300",  # before connections are tracked
+        "to_machine": "input priority -150",
+        "from_machine": "output priority -150",
+        "across": "forward priority -150",
+    },
 }
 
 
@@ -62,23 +68,33 @@ def ruleset(site: Site, entries: list[Entry]) -> str:
     script = "".join(f"table {family} {name}\ndelete table {family} {name}\n" for family in ("bridge", "inet"))
     drops: dict[tuple[str, str], Any] = {}
     for entry in entries:
-        if entry.kind in KINDS:
+        if entry.kind in KINDS and entry.kind != delays.KIND:
             for one, other in entry.data["pairs"]:
                 share = entry.data.get("percent", 100)
                 drops[one, other] = max(share, drops.get((one, other), 0))
-    if not drops:
+    senders = delays.indices(entries)
+    if not drops and not senders:
         return script
     bridges = ", ".join(f'"{site.spec.bridge(region)}"' for region in site.spec.regions)
     bridges = f"{{ {bridges} }}"
     chains: dict[str, list[str]] = {
         "enter": [],
         "leave": [],
+        "bridged": [],
         "to_machine": [],
         "from_machine": [f"oifname {bridges} meta mark set {MARKS[MACHINE]:#x}"],
         "across": [f"iifname != {bridges} oifname {bridges} meta mark set {MARKS[OUTSIDE]:#x}"],
     }
     for one in sorted({one for one, _other in drops if one not in MARKS}):
-        chains["enter"].append(f'iifname "{site.machine(one).link}" meta mark set {mark(site, one):#x}')
+        chains["enter"].append(f"iifname {_ports(site, one)} meta mark set {mark(site, one):#x}")
+    if senders:
+        # Where bridged packets are tracked too (br_netfilter), those on the bridge of a delayed host would be taken for
+        # connections that need no masquerading, before they are routed.
+        chains["bridged"] = [f'iifname "{relay["bridge"]}" notrack' for relay in delays.plan(site, entries)]
+        # Of every end, since hosts use the field themselves.
+        chains["enter"] += [f"iifname {_ports(site, one)} ip dscp set {senders.get(one, 0)}" for one in site.spec.hosts]
+        chains["from_machine"].append(f"oifname {bridges} ip dscp set {senders.get(MACHINE, 0)}")
+        chains["across"].append(f"iifname != {bridges} oifname {bridges} ip dscp set {senders.get(OUTSIDE, 0)}")
     for (one, other), share in sorted(drops.items()):
         chance = "" if share >= 100 else f"numgen random mod 10000 < {round(share * 100)} "
         drop = f"meta mark {mark(site, one):#x} {chance}counter drop"
@@ -87,16 +103,21 @@ def ruleset(site: Site, entries: list[Entry]) -> str:
         elif other == OUTSIDE:
             chains["across"].append(f"oifname != {bridges} {drop}")
         else:
-            chains["leave"].append(f'oifname "{site.machine(other).link}" {drop}')
+            chains["leave"].append(f"oifname {_ports(site, other)} {drop}")
     for family, hooks in HOOKS.items():
         body = "".join(_chain(title, hook, chains[title]) for title, hook in hooks.items())
         script += f"table {family} {name} {{\n{body}}}\n"
     return script
 
 
+def _ports(site: Site, host: str) -> str:
+    """A host's port on its region's bridge: its link, or what the relay of delayed packets puts in its place."""
+    return f'{{ "{site.machine(host).link}", "{delays.taps(site, host)[1]}" }}'
+
+
 def _chain(title: str, hook: str, rules: list[str]) -> str:
     lines = "".join(f"    {rule}\n" for rule in rules)
-    return f"  chain {title} {{\n    type filter hook {hook} priority -150; policy accept;\n{lines}  }}\n"
+    return f"  chain {title} {{\n    type filter hook {hook}; policy accept;\n{lines}  }}\n"
 
 
 def mark(site: Site, end: str) -> int:
@@ -105,5 +126,6 @@ def mark(site: Site, end: str) -> int:
 
 
 def apply(site: Site, entries: list[Entry]) -> None:
-    """Make the machine's rules those of these entries."""
+    """Make the machine's rules those of these entries, and the relay of delayed packets too."""
     run(["nft", "-f", "-"], stdin=ruleset(site, entries))
+    delays.apply(site, entries)

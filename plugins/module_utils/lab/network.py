@@ -49,8 +49,26 @@ def _links() -> dict[str, dict]:
     return {link["ifname"]: link for link in json.loads(run(["ip", "-j", "address"]).stdout)}
 
 
-def _own(prefix: str, links: dict[str, dict]) -> set[str]:
-    return {name for name, link in links.items() if link.get("group") == str(_group(prefix))}
+def delays_group(prefix: str) -> int:
+    """The link group of the bridges that a delay needs (a fault; they are none of the lab's regions)."""
+    return zlib.crc32(f"{_alias(prefix)} delays".encode()) & 0x7FFFFFFF
+
+
+def _own(links: dict[str, dict], *groups: int) -> set[str]:
+    wanted = {str(group) for group in groups}
+    return {name for name, link in links.items() if link.get("group") in wanted}
+
+
+def add_bridge(name: str, group: int) -> None:
+    """Make a bridge that says from its first moment whose it is.
+
+    With an address of its own: else it would take that of one of its ports and change it when that host dies, under
+    all the others that know it as their gateway.
+    """
+    digits = hashlib.sha256(name.encode()).hexdigest()
+    address = ":".join(["02", *(digits[at : at + 2] for at in range(0, 10, 2))])
+    own = ["name", name, "address", address, "group", str(group)]
+    run(["ip", "link", "add", *own, "type", "bridge", "forward_delay", "0"])
 
 
 def _ruleset(spec: Spec) -> tuple[str, str]:
@@ -78,7 +96,7 @@ def check_free(spec: Spec) -> None:
     """Refuse a network or a name that something else on this machine uses."""
     network = ipaddress.IPv4Network(spec.network)
     links = _links()
-    own = _own(spec.prefix, links)
+    own = _own(links, _group(spec.prefix))
     for region in spec.regions:
         name = spec.bridge(region)
         if name in links and name not in own:
@@ -105,7 +123,7 @@ def state(spec: Spec) -> dict:
     """What of the lab's network is there, in the same shape as :func:`wanted`."""
     links = _links()
     bridges = {}
-    for name in sorted(_own(spec.prefix, links)):
+    for name in sorted(_own(links, _group(spec.prefix))):
         held = [f"{one['local']}/{one['prefixlen']}" for one in links[name]["addr_info"] if one["family"] == "inet"]
         bridges[name] = held[0] if held and "UP" in links[name]["flags"] else "down"
     listed = run(["nft", "list", "table", "ip", table(spec.prefix)], check=False).stdout
@@ -129,8 +147,7 @@ def up(spec: Spec) -> None:
         if have["bridges"].get(name) == address:
             continue
         if name not in have["bridges"]:
-            group = str(_group(spec.prefix))
-            run(["ip", "link", "add", "name", name, "group", group, "type", "bridge", "forward_delay", "0"])
+            add_bridge(name, _group(spec.prefix))
         run(["ip", "address", "replace", address, "dev", name])
         run(["ip", "link", "set", name, "alias", _alias(spec.prefix), "up"])
     ruleset, comment = _ruleset(spec)
@@ -144,7 +161,7 @@ def names(prefix: str) -> list[str]:
     for line in run(["nft", "list", "tables"]).stdout.splitlines():  # "table FAMILY NAME"
         if line.split()[2] in (table(prefix), faults_table(prefix)):
             tables.append(line)
-    return [*sorted(_own(prefix, _links())), *sorted(tables)]
+    return [*sorted(_own(_links(), _group(prefix), delays_group(prefix))), *sorted(tables)]
 
 
 def down(prefix: str) -> None:

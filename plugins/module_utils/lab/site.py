@@ -80,7 +80,7 @@ class Site:
 
     def _strays(self) -> list[str]:
         """Hosts of this prefix that the inventory does not have (any more): by their disk or by their processes."""
-        known = set(cgroup.names(self.spec.prefix))
+        known = {name for name in cgroup.names(self.spec.prefix) if not name.startswith("+")}  # + is no host
         if (self.directory / "hosts").is_dir():
             known |= {path.name for path in (self.directory / "hosts").iterdir()}
         return sorted(known - set(self.spec.hosts))
@@ -219,6 +219,8 @@ class Site:
             images.take_packages(machine.upper)
             machine.destroy()
         if whole:
+            for name in cgroup.names(self.spec.prefix):  # helpers of faults
+                self._any_machine(name).kill()
             network.down(self.spec.prefix)
             remove_tree(self.directory)
         else:
