@@ -50,10 +50,9 @@ def prepare_home() -> str:
     command = [str(steps.VENV / "bin" / "pip"), "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True, env=steps.environment()).stdout
     settings = {}
-    for line in listed.splitlines():
-        match = re.fullmatch(r"(?:global|install|:env:)\.([a-z-]+)='(.*)'", line)
-        if match:
-            settings[match[1]] = match[2].replace("\\n", "\n    ")
+    for section in ("global", "install", ":env:"):
+        for name, value in re.findall(rf"^{section}\.([a-z-]+)='(.*)'$", listed, re.MULTILINE):
+            settings[name] = value.replace("\\n", "\n    ")
     for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         if os.environ.get(name):
             settings.setdefault("cert", os.environ[name])
