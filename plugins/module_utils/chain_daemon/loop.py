@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import sys
 import threading
 import time
@@ -13,9 +12,9 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..chain.admission import Admission, Verdict
+from ..chain.crew import Crew, Job
 from ..chain.health import Assessment, heights_to_compare, judge
 from ..chain.sampler import ConsensusProbe, ExecutionProbe, ReferenceProbe, Stillness
 from ..chain.samples import Clock, ConsensusSample, Disk, ExecutionSample, PairSample, ReferenceSample
@@ -28,12 +27,14 @@ SHORTEST, RECHECK = 0.05, 0.2
 # seconds for which a reading of the clock is good
 CLOCK_EVERY = 10.0
 
-Job = Callable[[tuple[int, ...], float], Any]
-
 
 def log(message: str, level: int = 6) -> None:
     """A line for the journal; 3 is an error, 4 a warning, 6 information."""
     print(f"<{level}>{message}", file=sys.stderr, flush=True)
+
+
+def log_mistake(name: str, error: Exception) -> None:
+    log(f"sampling {name} failed: {''.join(traceback.format_exception(error))}", 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,53 +52,6 @@ class Snapshot:
     rounds: int
     changes: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
-
-
-class Crew:
-    """One thread for each endpoint that is sampled, and never more: whoever hangs is left hanging and gets no further
-    job until it comes back."""
-
-    def __init__(self, jobs: Mapping[str, Job]) -> None:
-        self._condition = threading.Condition()
-        self._answers: dict[str, tuple[int, Any]] = {}
-        self._busy: set[str] = set()
-        self._number = 0
-        self._queues: dict[str, queue.SimpleQueue[tuple[int, tuple[int, ...], float] | None]] = {}
-        for name, job in jobs.items():
-            self._queues[name] = queue.SimpleQueue()
-            threading.Thread(target=self._work, args=(name, job), name=name, daemon=True).start()
-
-    def _work(self, name: str, job: Job) -> None:
-        while (item := self._queues[name].get()) is not None:
-            number, heights, deadline = item
-            try:
-                answer = job(heights, deadline)
-            except Exception:  # a mistake in here must show as a missing sample, not end the thread
-                log(f"sampling {name} failed: {traceback.format_exc()}", 3)
-                answer = None
-            with self._condition:
-                self._answers[name] = (number, answer)
-                self._busy.discard(name)
-                self._condition.notify()
-
-    def round(self, heights: tuple[int, ...], deadline: float) -> dict[str, Any]:
-        """The answers that came by the deadline."""
-        with self._condition:
-            self._number += 1
-            idle = [name for name in self._queues if name not in self._busy]
-            self._busy.update(idle)
-            for name in idle:
-                self._queues[name].put((self._number, heights, deadline))
-            grace = deadline + 0.02  # for those who have just timed out themselves
-            while self._busy.intersection(idle):
-                left = grace - time.monotonic()
-                if left <= 0 or not self._condition.wait(left):
-                    break
-            return {name: answer for name, (number, answer) in self._answers.items() if number == self._number}
-
-    def stop(self) -> None:
-        for line in self._queues.values():
-            line.put(None)
 
 
 class Loop:
@@ -129,7 +83,7 @@ class Loop:
             "consensus": lambda _heights, deadline: self._consensus.sample(deadline),
         }
         jobs.update({f"reference {probe.name}": probe.sample for probe in self._references})
-        self._crew = Crew(jobs)
+        self._crew = Crew(jobs, log_mistake)
         self._heights: tuple[int, ...] = ()
         self._stillness = Stillness()
         self._clock, self._clock_due = Clock(), 0.0

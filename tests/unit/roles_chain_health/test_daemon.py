@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from ansible_collections.chainops.infra.plugins.module_utils.chain.crew import Crew
 from ansible_collections.chainops.infra.plugins.module_utils.chain_daemon import daemon as daemon_module
 from ansible_collections.chainops.infra.plugins.module_utils.chain_daemon import loop as loop_module
 from ansible_collections.chainops.infra.plugins.module_utils.chain_daemon.server import Request
@@ -244,7 +245,7 @@ class TestHangingEndpoints:
     def test_a_probe_that_never_returns_holds_up_nobody_else(self):
         """As the resolution of a host's name may."""
         release = threading.Event()
-        crew = loop_module.Crew({"stuck": lambda *_: release.wait(60), "good": lambda *_: "answer"})
+        crew = Crew({"stuck": lambda *_: release.wait(60), "good": lambda *_: "answer"}, loop_module.log_mistake)
         threads = threading.active_count()
         for _round in range(5):
             start = time.monotonic()
@@ -261,7 +262,7 @@ class TestHangingEndpoints:
         def broken(*_args):
             raise KeyError("oops")
 
-        crew = loop_module.Crew({"broken": broken})
+        crew = Crew({"broken": broken}, loop_module.log_mistake)
         assert crew.round((), time.monotonic() + 1) == {"broken": None}
         assert "KeyError" in capsys.readouterr().err
         crew.stop()

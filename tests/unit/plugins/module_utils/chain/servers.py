@@ -18,6 +18,7 @@ from tests.unit.plugins.module_utils.chain.world import CHAIN_ID, EPOCH, block, 
 class _Quiet(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def handle_error(self, *_args: Any) -> None:
         """A client that hangs up is no news."""
