@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from ansible.errors import AnsibleError
 
 from .collection import Role
-from .mistake import Mistake, origin
+from .mistake import Mistake, from_vault, origin
 from .rules import check_pattern, check_range, option_of, port_numbers
 from .scope import NeedsFacts, Scope, Unset, reason
-from .spec import Problem, allowed, check_value
+from .spec import Problem, allowed, check_value, holds_secret
 
 PORT_RANGE = [0, 65535]
 
@@ -23,7 +23,8 @@ class RoleOnHost:
     """The outcome for one role on one host.
 
     raw holds the variables as they were found, values the options that are good, as their types; bad the names of those
-    that are not; waiting and notes what could not be looked at yet because it needs facts.
+    that are not; waiting and notes what could not be looked at yet because it needs facts; hidden the names of options
+    that hold secrets: marked no_log, or encrypted in the inventory.
     """
 
     host: str
@@ -36,10 +37,7 @@ class RoleOnHost:
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ports: list[tuple[str, str, int]] = field(default_factory=list)
-
-    @property
-    def hidden(self) -> set[str]:
-        return {name for name, option in self.role.options.items() if option.get("no_log")}
+    hidden: set[str] = field(default_factory=set)
 
     def mistake(self, variable: str, text: str, where: tuple[str, ...] = ()) -> None:
         self.mistakes.append(Mistake(self.host, self.role.name, variable, text, where))
@@ -47,6 +45,10 @@ class RoleOnHost:
     def mentions(self, expression: t.Any, names: set[str]) -> bool:
         """Whether an expression, or what the role works out for it, reads one of these variables."""
         return bool(names) and not names.isdisjoint(self.role.reads(expression))
+
+    def why(self, error: Exception, expression: t.Any) -> str:
+        """The cause of an error, as the end of a sentence; nothing where it could hold a secret."""
+        return "" if self.mentions(expression, self.hidden) else f": {reason(error)}"
 
     def where(self, name: str) -> tuple[str, ...]:
         """Where the inventory set an option; nowhere for a role's default."""
@@ -57,6 +59,7 @@ class RoleOnHost:
 def check_role(host: str, role: Role, scope: Scope) -> RoleOnHost:
     """Check one role on one host."""
     result = RoleOnHost(host, role, scope, raw=scope.variables)
+    result.hidden = {name for name, option in role.options.items() if holds_secret(option)}
     for error in role.errors:
         result.mistake("", error)
     for name, option in role.options.items():
@@ -69,7 +72,6 @@ def check_role(host: str, role: Role, scope: Scope) -> RoleOnHost:
 
 
 def check_option(result: RoleOnHost, name: str, option: dict[str, t.Any]) -> None:
-    hidden = bool(option.get("no_log"))
     names = [key for key in [name, *(option.get("aliases") or [])] if key in result.scope.variables]
     try:
         if not names:
@@ -86,9 +88,12 @@ def check_option(result: RoleOnHost, name: str, option: dict[str, t.Any]) -> Non
         return
     except AnsibleError as error:
         result.bad.add(name)
-        why = "" if hidden else f": {reason(error)}"
-        result.mistake(name, f"cannot be worked out{why}", result.where(name))
+        result.mistake(name, f"cannot be worked out{result.why(error, name)}", result.where(name))
         return
+    if from_vault(value):
+        result.hidden.add(name)
+    # A suboption that is no secret is shown even if one beside it is.
+    hidden = bool(option.get("no_log")) or from_vault(value)
     value, problems = check_value(name, option, value, hidden)
     record(result, name, problems)
     if not problems:
@@ -138,7 +143,7 @@ def applies(result: RoleOnHost, when: t.Any, what: str) -> bool:
     except NeedsFacts:
         result.notes.append(f"{what} needs facts")
     except AnsibleError as error:
-        result.mistake("", f"{what} of role {result.role.name}: cannot evaluate {when!s}: {reason(error)}")
+        result.mistake("", f"{what} of role {result.role.name}: cannot evaluate {when!s}{result.why(error, when)}")
     return False
 
 
@@ -157,7 +162,7 @@ def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
         result.notes.append(f"{what} needs facts")
         return
     except AnsibleError as error:
-        result.mistake("", f"{what} of role {result.role.name} cannot be evaluated: {reason(error)}")
+        result.mistake("", f"{what} of role {result.role.name} cannot be evaluated{result.why(error, that)}")
         return
     named = result.role.reads([that, check["message"]])
     read = [name for name in result.role.options if name in named]

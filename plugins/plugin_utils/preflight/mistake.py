@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible.parsing.vault import VaultHelper
+
 try:
     from ansible._internal._datatag._tags import Origin
 except ImportError:  # the tag is not public API: without it a message does not say in which file the value stands
@@ -45,6 +47,15 @@ def show(value: t.Any, hidden: bool = False) -> str:
     except (TypeError, ValueError):
         text = str(value)
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def from_vault(value: t.Any) -> bool:
+    """Whether a value, or a part of it, was encrypted with Ansible Vault where it was set."""
+    if isinstance(value, dict):
+        return any(from_vault(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(from_vault(item) for item in value)
+    return VaultHelper.get_ciphertext(value, with_tags=False) is not None
 
 
 def origin(value: t.Any, outside: str = "") -> str:

@@ -79,7 +79,9 @@ def check_value(path: str, spec: dict[str, t.Any], value: t.Any, hidden: bool = 
     try:
         value = convert(kind, value)
     except (TypeError, ValueError):
-        return value, [Problem(path, f"= {show(value, hidden)}: {allowed(spec)}{hint(kind, value)}")]
+        return value, [
+            Problem(path, f"= {show(value, hidden or holds_secret(spec))}: {allowed(spec)}{hint(kind, value)}")
+        ]
 
     if kind == "list":
         return check_list(path, spec, value, hidden)
@@ -90,6 +92,13 @@ def check_value(path: str, spec: dict[str, t.Any], value: t.Any, hidden: bool = 
         near = did_you_mean(str(value), (str(item) for item in choices))
         return value, [Problem(path, f"= {show(value, hidden)}: {allowed(spec)}{near}")]
     return value, []
+
+
+def holds_secret(spec: dict[str, t.Any]) -> bool:
+    """Whether an option, or one of its suboptions, is marked no_log: its value is not shown then."""
+    return bool(spec.get("no_log")) or any(
+        holds_secret(option or {}) for option in (spec.get("options") or {}).values()
+    )
 
 
 def convert(kind: str, value: t.Any) -> t.Any:
@@ -167,5 +176,5 @@ def check_dict(path: str, spec: dict[str, t.Any], value: dict[str, t.Any], hidde
         try:
             check(spec.get(name), {key: item for key, item in result.items() if key in given})
         except TypeError as error:
-            problems.append(Problem(path, f"= {show(value, hidden)}: {error}"))
+            problems.append(Problem(path, f"= {show(value, hidden or holds_secret(spec))}: {error}"))
     return result, problems

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.unit.plugins.action.preflight_collection import LAYER, write_collection, write_inventory
 
@@ -129,6 +131,21 @@ def test_check_mode_and_extra_variables(tmp_path: Path) -> None:
     assert status == 2
     assert 'node_network = "nowhere": must be one of mainnet, hoodi, custom' in output
     assert "set in <CLI option '-e'>" in output or "set in CLI option '-e'" in output
+
+
+def test_what_is_encrypted_in_the_inventory_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("password")
+    encrypted = VaultLib().encrypt("s3cret", VaultSecret(b"password"), "default").decode()
+    hosts = {"eth-a": {"node_network": "ENCRYPTED", "node_recipient": "ENCRYPTED"}}
+    inventory = write_inventory(tmp_path, hosts, node_cache_mb=512)
+    inventory.write_text(
+        inventory.read_text().replace("ENCRYPTED", "!vault |\n" + textwrap.indent(encrypted, " " * 18))
+    )
+    status, output = play(tmp_path, LAYER, inventory, "--vault-password-file", "password", "-vvv")
+    assert status == 2
+    assert "node_network = (hidden): must be one of mainnet, hoodi, custom" in output
+    assert "node_recipient = (hidden): must be 0x and 40 hexadecimal digits" in output
+    assert "s3cret" not in output
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,16 @@ def test_a_broken_secret_template_is_not_shown(tmp_path: Path) -> None:
     assert "s3cret" not in text
 
 
+def test_a_secret_is_not_shown_by_an_error_of_a_check(tmp_path: Path) -> None:
+    root = write_collection(tmp_path)
+    rule = {"that": "node_password is match('[' ~ node_password)", "message": "m"}
+    write_role(root, "node", {"node_password": {"type": "str", "no_log": True}}, {"checks": [rule]})
+    checked = CheckedInventory(write_inventory(tmp_path, node_password="s3cret"), root)
+    text = message(checked.check("chain").mistakes)
+    assert "of role node cannot be evaluated" in text
+    assert "s3cret" not in text
+
+
 def test_a_required_option(tmp_path: Path) -> None:
     mistakes, _notes = check(tmp_path, {"lb-a": {"balancer_router_id": "{{ omit }}"}}, FACTS)
     assert mistakes == ["lb-a: balancer_router_id is not set: must be an integer"]

@@ -93,6 +93,17 @@ def test_a_wrong_value_names_itself_and_what_is_allowed(spec: dict, value: objec
     assert said("x", spec, value) == [text]
 
 
+def test_a_dictionary_with_a_secret_in_it_is_not_shown() -> None:
+    options = {"user": {"type": "str"}, "password": {"type": "str", "no_log": True}, "port": {"type": "int"}}
+    spec = {"type": "dict", "options": options, "required_together": [["user", "password"]]}
+    assert said("x", spec, {"password": "s3cret"}) == ["x = (hidden): parameters are required together: user, password"]
+    assert said("x", spec, ["s3cret"]) == ["x = (hidden): must be a dictionary"]
+    assert said("x", spec, {"user": "a", "password": ["s3cret"], "port": "b"}) == [
+        "x.password = (hidden): must be a string",
+        'x.port = "b": must be an integer',
+    ]
+
+
 def test_a_long_value_is_cut() -> None:
     assert len(show("a" * 5000)) < 120
 
