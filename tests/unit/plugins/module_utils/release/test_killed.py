@@ -9,28 +9,50 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ansible_collections.chainops.infra.plugins.module_utils.release import steps
 
-from tests.support.releases import Mirror, executable, sha256, tarball
+from tests.support.releases import executable, sha256, tarball
 
 # Whatever a step of the module comes to in the end; killed before each call in turn.
 CALLS = ("mkdir", "rename", "replace", "symlink", "unlink", "rmdir", "fsync", "chmod", "fchmod", "open")
 
 
+class Shelf:
+    """A directory served by a process of its own: what forks here should have no threads."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+        self.process = subprocess.Popen(
+            command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stdout is not None
+        self.base = self.process.stdout.readline().split("(")[1].split("/)")[0]
+
+    def publish(self, name: str, body: bytes) -> str:
+        (self.directory / name).write_bytes(body)
+        return f"{self.base}/{name}"
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
 @pytest.fixture(scope="module")
-def mirror():
-    server = Mirror()
-    yield server
-    server.close()
+def mirror(tmp_path_factory):
+    shelf = Shelf(tmp_path_factory.mktemp("shelf"))
+    yield shelf
+    shelf.close()
 
 
-def wanted(mirror: Mirror, root: Path, version: str, **options) -> steps.Wanted:
+def wanted(mirror: Shelf, root: Path, version: str, **options) -> steps.Wanted:
     body = tarball({"geth": executable(version)})
-    url = mirror.publish(f"/{version}.tar.gz", body)
+    url = mirror.publish(f"{version}.tar.gz", body)
     found = steps.Wanted(
         name="geth", version=version, root=root, url=url, checksum=sha256(body), binaries=["geth"], **options
     )
@@ -42,6 +64,7 @@ def killed_at(number: int, action: Callable[[], object]) -> bool:
     """Run an action in a child that is killed before its Nth call. False if it came to its end before that."""
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # a child that hangs is a failure, not a wait
         count = itertools.count(1)
 
         def deadly(real):
@@ -62,8 +85,10 @@ def killed_at(number: int, action: Callable[[], object]) -> bool:
         finally:
             os._exit(code)
     _child, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the action failed of itself"
-    return os.WIFSIGNALED(status)
+    killed = os.WIFSIGNALED(status)
+    assert not killed or os.WTERMSIG(status) == signal.SIGKILL, "the action hung"
+    assert killed or os.WEXITSTATUS(status) == 0, "the action failed of itself"
+    return killed
 
 
 def says(root: Path) -> str:
