@@ -35,13 +35,15 @@ class Pair:
 
     def read_status(self, _heights: tuple[int, ...], deadline: float) -> dict[str, Any]:
         """What the health daemon beside the pair says of it."""
-        assert self.status is not None
+        endpoint = self.status
+        if endpoint is None:
+            return {"error": "no status_url is given"}
         try:
-            status = self.status.json("GET", "", deadline=deadline)
+            status = endpoint.json("GET", "", deadline=deadline)
         except EndpointError as error:
             return {"error": str(error)}
         if not isinstance(status, dict) or not isinstance(status.get("in_service"), bool):
-            return {"error": f"{self.status}: not the status of a health daemon: {json.dumps(status)[:80]}"}
+            return {"error": f"{endpoint}: not the status of a health daemon: {json.dumps(status)[:80]}"}
         return {"error": None, **status}
 
 

@@ -72,6 +72,10 @@ def describe(status: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def say_error(error: object, level: str = "") -> None:
+    sys.stderr.write(f"{level}chain-health: {error}\n")
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="chain-health", description=__doc__)
     top.add_argument("--config", default=CONFIG, help=f"configuration file (default {CONFIG})")
@@ -92,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = configuration.load(options.config)
     except (OSError, ValueError) as error:
-        print(f"chain-health: {error}", file=sys.stderr)
+        say_error(error)
         return NO_ANSWER
     if options.command == "check":
         return 0
@@ -102,12 +106,12 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             return daemon.run(config)
         except OSError as error:
-            print(f"<3>chain-health: {error}", file=sys.stderr)
+            say_error(error, "<3>")
             return NO_ANSWER
     try:
         return talk(options, config.http_port)
     except Unreachable as error:
-        print(f"chain-health: {error}", file=sys.stderr)
+        say_error(error)
         return NO_ANSWER
 
 
@@ -119,10 +123,11 @@ def talk(options: argparse.Namespace, port: int) -> int:
     else:
         code, body = ask(port, "GET", "/status")
     if code != 200:
-        print(f"chain-health: HTTP status {code}: {body.decode(errors='replace').strip()}", file=sys.stderr)
+        say_error(f"HTTP status {code}: {body.decode(errors='replace').strip()}")
         return NO_ANSWER
     status = json.loads(body)
-    print(json.dumps(status, indent=2) if getattr(options, "json", False) else describe(status))
+    text = json.dumps(status, indent=2) if getattr(options, "json", False) else describe(status)
+    sys.stdout.write(f"{text}\n")
     if options.command != "status":
         return 0
     return IN_SERVICE if status["in_service"] else OUT_OF_SERVICE

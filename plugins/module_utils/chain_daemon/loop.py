@@ -30,7 +30,8 @@ CLOCK_EVERY = 10.0
 
 def log(message: str, level: int = 6) -> None:
     """A line for the journal; 3 is an error, 4 a warning, 6 information."""
-    print(f"<{level}>{message}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"<{level}>{message}\n")
+    sys.stderr.flush()
 
 
 def log_mistake(name: str, error: Exception) -> None:

@@ -129,7 +129,7 @@ class TestAdmissionFile:
         monkeypatch.setattr(state.AdmissionFile, "_now", staticmethod(lambda: now[0]))
         file = state.AdmissionFile(str(tmp_path))
         writes = set()
-        for _ in range(60):
+        for _number in range(60):
             file.note(True)
             writes.add((tmp_path / "admission.json").read_text())
             now[0] += 1

@@ -116,7 +116,7 @@ def test_the_agent_answers_whatever_is_sent_and_is_not_reset(server, send):
 
 def test_the_agent_answers_within_milliseconds(server):
     times = []
-    for _ in range(50):
+    for _number in range(50):
         start = time.perf_counter()
         with connect(server.agent_port) as sock:
             assert sock.recv(100) == b"up\n"
@@ -125,7 +125,7 @@ def test_the_agent_answers_within_milliseconds(server):
 
 
 def test_clients_that_hang_are_dropped_and_hold_up_nobody(server):
-    idle = [connect(server.http_port) for _ in range(20)]
+    idle = [connect(server.http_port) for _number in range(20)]
     for sock in idle[:10]:
         sock.sendall(b"GET /a HT")
     assert works(server)
@@ -155,7 +155,7 @@ def test_a_client_that_does_not_close_is_dropped(server):
 
 
 def test_a_swarm_of_clients_does_not_keep_a_load_balancer_out(server):
-    swarm = [connect(server.http_port) for _ in range(MAX_CONNECTIONS + 20)]
+    swarm = [connect(server.http_port) for _number in range(MAX_CONNECTIONS + 20)]
     assert works(server)
     assert server.connections <= MAX_CONNECTIONS
     for sock in swarm:
@@ -164,7 +164,7 @@ def test_a_swarm_of_clients_does_not_keep_a_load_balancer_out(server):
 
 
 def test_a_client_that_resets(server):
-    for _ in range(20):
+    for _number in range(20):
         sock = connect(server.http_port)
         sock.sendall(b"GET /big HTTP/1.1\r\n\r\n")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -179,7 +179,7 @@ def test_nothing_is_left_open(server):
 
     works(server)
     before = descriptors()
-    for _ in range(100):
+    for _number in range(100):
         works(server)
     time.sleep(0.6)
     assert descriptors() <= before + 1

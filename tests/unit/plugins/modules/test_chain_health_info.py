@@ -63,7 +63,7 @@ POLICY = {"slot_seconds": 60, "slots_per_epoch": 32, "max_finality_epochs": 100}
 
 @pytest.fixture
 def nodes():
-    made = [now_node() for _ in range(4)]
+    made = [now_node() for _number in range(4)]
     yield made
     for node in made:
         node.close()

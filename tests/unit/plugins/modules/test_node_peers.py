@@ -44,7 +44,7 @@ class Geth:
     def _serve(self, listener):
         while True:
             try:
-                connection, _ = listener.accept()
+                connection, _address = listener.accept()
             except OSError:
                 return
             with connection, connection.makefile("rb") as lines:

@@ -136,7 +136,7 @@ class Ipc:
     def _serve(self):
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _address = self._listener.accept()
             except OSError:
                 return
             with connection, connection.makefile("rb") as lines:

@@ -46,7 +46,7 @@ def test_the_path_of_the_url_is_a_prefix(server):
 
 def test_a_connection_is_kept(server):
     endpoint = Endpoint(server.url)
-    for _ in range(5):
+    for _number in range(5):
         get(endpoint)
     assert server.connections == 1
 
