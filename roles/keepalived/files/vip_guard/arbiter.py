@@ -40,15 +40,14 @@ class Arbiter:
         held = self._held.get(name)
         if held is not None and now - held.at > CLAIM:
             held = None
-        if message.get("kind") == "claim" and message.get("token") == self._tokens.get(source):
-            if held is None or held.holder == sender:
+        token = self._tokens.setdefault(source, secrets.token_hex(8))
+        if message.get("token") == token:
+            if message.get("kind") == "claim" and (held is None or held.holder == sender):
                 priority = message.get("priority")
                 held = self._held[name] = Held(sender, now, priority if isinstance(priority, int) else 0)
-        if message.get("kind") == "release" and message.get("token") == self._tokens.get(source):
-            if held is not None and held.holder == sender:
+            if message.get("kind") == "release" and held is not None and held.holder == sender:
                 del self._held[name]
                 held = None
-        token = self._tokens.setdefault(source, secrets.token_hex(8))
         answer: dict[str, Any] = {"kind": "answer", "vip": name, "number": message.get("number"), "token": token}
         if held is not None:
             answer |= {"holder": held.holder, "age": round(now - held.at, 3), "priority": held.priority}

@@ -21,7 +21,7 @@ LATER = 0.15
 """Seconds by which a claim must be younger than the last word of its holder to prove that it lives."""
 LEARN = 1.0
 """Seconds after the start in which a balancer that knows nothing yet waits."""
-CONFLICT = 0.6
+CONFLICT = 0.4
 """Seconds that VRRP gets to settle two owners who hear each other."""
 UNFIT = 0.5
 """Seconds without a healthy server after which a partner that has one is to hold the address."""
@@ -63,6 +63,8 @@ class View:
     arbiters: int = 0
     claims: dict[str, Claim | None] = field(default_factory=dict)
     """By arbiter: its last answer, None where nobody claims. An arbiter that has not answered is not in it."""
+    answered: float | None = None
+    """When any arbiter answered last."""
 
     def hears(self, name: str) -> bool:
         partner = self.partners.get(name)
@@ -88,7 +90,7 @@ class Judge:
         conflict = self._settle(view)
         if conflict:
             return conflict
-        for rule in (_ignorant, _held_elsewhere, _unfit):
+        for rule in (_ignorant, _held_elsewhere, _isolated, _unfit):
             fault = rule(view)
             if fault:
                 return Decision(fault)
@@ -152,6 +154,16 @@ def _held_elsewhere(view: View) -> str:
 def _spoke_since(view: View, claim: Claim) -> bool:
     partner = view.partners.get(claim.holder)
     return partner is None or partner.heard is None or claim.at > partner.heard + LATER
+
+
+def _isolated(view: View) -> str:
+    """Nobody is heard, and there is nothing to serve either: a partner that is in a better place may have the address by now."""
+    if view.unfit_since is None or not view.partners or not view.arbiters:
+        return ""
+    silence = view.now - (view.answered or view.started)
+    if silence <= CLAIM or any(view.hears(name) for name in view.partners):
+        return ""
+    return "no partner, no arbiter and no healthy server is in reach"
 
 
 def _unfit(view: View) -> str:

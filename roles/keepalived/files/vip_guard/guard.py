@@ -100,6 +100,7 @@ class Guard:
         self._number = 0
         self._asked = 0.0
         self._told: str | None = None
+        self._shown: dict[str, Any] = {}
 
     def run(self) -> None:
         self._serving.start()
@@ -199,6 +200,7 @@ class Guard:
         if name is None or sent is None:
             return
         self._tokens[source] = str(message.get("token"))
+        self._view.answered = now
         try:
             claim = None
             if "holder" in message:
@@ -212,18 +214,22 @@ class Guard:
         if decision.fence:
             print(f"<3>{decision.fault}: killing it", flush=True)
             fence()
-        if decision.fault == self._told:
-            return
-        # Written in place: keepalived watches this file, not its name.
-        (RUN / "fault").write_text("1\n" if decision.fault else "0\n", encoding="ascii")
-        if decision.fault:
-            print(f"<4>the address must not be held here: {decision.fault}", flush=True)
-        elif self._told:
-            print("<5>the address may be held here again", flush=True)
-        self._told = decision.fault
+        if decision.fault != self._told:
+            self._write_fault(decision.fault)
         silent = [name for name in self._view.partners if not self._view.hears(name)]
         status = {"fault": decision.fault, "holds": self._view.held_since is not None, "silent_partners": silent}
-        (RUN / "status.json").write_text(json.dumps(status) + "\n", encoding="utf-8")
+        if status != self._shown:
+            (RUN / "status.json").write_text(json.dumps(status) + "\n", encoding="utf-8")
+            self._shown = status
+
+    def _write_fault(self, fault: str) -> None:
+        # Written in place: keepalived watches this file, not its name.
+        (RUN / "fault").write_text("1\n" if fault else "0\n", encoding="ascii")
+        if fault:
+            print(f"<4>the address must not be held here: {fault}", flush=True)
+        elif self._told:
+            print("<5>the address may be held here again", flush=True)
+        self._told = fault
 
 
 def notify(state: str) -> bool:
