@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import typing as t
 
 from .mistake import Mistake, show
@@ -13,6 +14,8 @@ from .spec import Problem, check_value
 # In the form of an argument spec; every role may read these.
 SITE_OPTIONS: dict[str, dict[str, t.Any]] = {
     "site_address": {"type": "str"},
+    "site_fee_recipient": {"type": "str"},
+    "site_network": {"type": "str", "choices": ["mainnet", "hoodi", "sepolia"]},
     "site_datacentre_tier": {"type": "int", "choices": [1, 2, 3, 4]},
     "site_name": {"type": "str"},
     "site_rack": {"type": "str"},
@@ -26,6 +29,8 @@ SITE_OPTIONS: dict[str, dict[str, t.Any]] = {
 def check_place(name: str, value: t.Any) -> list[Problem]:
     """What is wrong with one site_* variable."""
     _value, problems = check_value(name, SITE_OPTIONS[name], value)
+    if not problems and name == "site_fee_recipient" and not re.fullmatch(r"0x[0-9a-fA-F]{40}", value):
+        problems = [Problem(name, f"= {show(value)}: must be an address: 0x and 40 hexadecimal digits")]
     if not problems and name == "site_vip":
         try:
             ipaddress.ip_address(value)

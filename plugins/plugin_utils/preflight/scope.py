@@ -104,5 +104,7 @@ def reason(error: Exception) -> str:
     cause: BaseException = error
     while isinstance(cause, AnsibleError) and cause.__cause__ is not None:
         cause = cause.__cause__
+    if isinstance(cause, RecursionError):
+        return "it is worked out from itself"
     text = str(getattr(error, "message", "") or error) if cause is error else str(cause)
     return " ".join(text.split("\n", maxsplit=1)[0].split())

@@ -92,9 +92,14 @@ class Site:
         pattern = self._scope({}).template(play.hosts) if isinstance(play.hosts, str) else play.hosts
         data = {"name": play.name, "hosts": pattern, "gather_facts": False, "vars": play.variables}
         ansible_play = Play.load(data, variable_manager=self._manager, loader=self._loader)
+        # As in a run, a role sees the defaults and the vars of every role of its play.
+        roles = [self._collection.role(applied.name) for applied in play.roles]
+        defaults = {name: value for role in roles for name, value in role.defaults.items()}
+        exported = {name: value for role in roles for name, value in role.variables.items()}
         results = []
         for host in self._inventory.get_hosts(pattern, ignore_limits=True):
             given = self._manager.get_vars(play=ansible_play, host=host)
+            given = {**defaults, **given, **exported, **self._manager.extra_vars}
             results += [
                 result
                 for applied in play.roles

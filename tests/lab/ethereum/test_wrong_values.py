@@ -18,22 +18,32 @@ from tests.support.preflight import ROOT, CheckedInventory, Outcome, message
 TABLE = Path(__file__).with_name("wrong_values.yml")
 CASES = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
 LAYERS = ("baseline", "ethereum")
-# What the layers gather: a small machine, so that sizes worked out from memory are those of the lab.
-FACTS = {
-    "distribution": "Debian",
-    "distribution_major_version": "13",
-    "memtotal_mb": 24576,
-    "processor_vcpus": 2,
-    "mounts": [],
-}
+REGIONS = {"region_east": 1, "region_west": 2, "region_witness": 3}
+
+
+def facts(region: int) -> dict[str, Any]:
+    """What the layers gather of a host of the lab."""
+    address = {"interface": "host0", "network": f"10.87.{region}.0", "netmask": "255.255.255.0", "prefix": "24"}
+    return {
+        "default_ipv4": address,
+        "distribution": "Debian",
+        "distribution_major_version": "13",
+        "memtotal_mb": 24576,
+        "mounts": [],
+        "processor_vcpus": 2,
+    }
 
 
 @pytest.fixture(scope="module")
 def inventory() -> Iterator[CheckedInventory]:
-    checked = CheckedInventory(ROOT / "inventories" / "lab")
-    for host in checked.inventory.get_hosts("all"):
-        checked.manager.set_host_facts(host.name, dict(FACTS))
-    yield checked
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LAB_PREFIX", "LAB_NETWORK", "LAB_HOSTS", "LAYERS"):
+            patch.delenv(name, raising=False)
+        checked = CheckedInventory(ROOT / "inventories" / "lab")
+        for group, number in REGIONS.items():
+            for host in checked.inventory.get_hosts(group):
+                checked.manager.set_host_facts(host.name, facts(number))
+        yield checked
 
 
 @pytest.fixture(scope="module")
