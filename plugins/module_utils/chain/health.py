@@ -223,7 +223,7 @@ class _Judge:
         if age > limit:
             if not heads:
                 what += "; no reference can be asked whether the chain goes on"
-            elif clock_trusted and behind <= policy.max_lag_slots and not self._chain_moves(latest, heads):
+            elif clock_trusted and behind <= policy.max_lag_slots and not self._chain_moves(heads):
                 self.add(
                     "chain_stalled",
                     STALL,
@@ -232,7 +232,12 @@ class _Judge:
                 )
                 return
             else:
-                what += f"; the references are {behind} blocks ahead"
+                ahead = max(head.number for head in heads) - latest.number
+                what += f"; the references are up to {ahead} blocks ahead"
+                if ahead <= 1:
+                    # when a chain goes on after a stall, everybody is a moment behind the first
+                    self.add("importing", HOLD, STALE, what, policy.import_seconds)
+                    return
             if self._catching_up():
                 self.add("syncing", FATAL, SYNCING, f"syncing: {what}")
             else:
@@ -246,15 +251,10 @@ class _Judge:
         else:
             self._reported_syncing()
 
-    def _chain_moves(self, latest: Block, heads: Sequence[Block]) -> bool:
-        """Whether references have fresh heads. A block that they have had for less than the time of an import proves
-        nothing: when a chain goes on after a stall, everybody is a moment behind the first."""
+    def _chain_moves(self, heads: Sequence[Block]) -> bool:
+        """Whether references have fresh heads; half of them are enough, as one that stands still proves nothing."""
         fresh = [head for head in heads if self.pair.now - head.timestamp <= self.policy.max_age_seconds]
-        if 2 * len(fresh) < len(heads):
-            return False
-        first = max(fresh, key=lambda head: head.number)
-        newest = self.pair.now - first.timestamp <= self.policy.import_seconds
-        return not (newest and first.number - latest.number <= 1)
+        return 2 * len(fresh) >= len(heads)
 
     def _catching_up(self) -> bool:
         """A node that says it is syncing, and moves."""

@@ -25,8 +25,8 @@ class Policy:
     # rounds of sampling in a row that a fatal finding must last, and that a good node must have been good
     repeats: int = 2
     admit_after: int = 3
-    # slots that a node may need to import a block which a reference has
-    import_slots: float = 1
+    # slots that a node may need to import a block which a reference has, when a chain goes on after a stall
+    import_slots: float = 0.5
     # slots for which a difference that a reorganisation could explain may last, while nothing is finalised
     fork_slots: float = 8
     # epochs without a new finalised checkpoint after which the chain counts as not finalising; three are normal

@@ -179,7 +179,8 @@ class Loop:
             else:
                 log(f"ejected: {verdict.state}: {verdict.reason}", 4)
         elif before is None or before.state != verdict.state:
-            log(f"{verdict.state}: {verdict.reason or 'nothing is wrong'}", 6 if verdict.state == "healthy" else 4)
+            said = verdict.reasons[0].text if verdict.reasons else "nothing is wrong"
+            log(f"{verdict.state}: {said}", 6 if verdict.state == "healthy" else 4)
         elif not verdict.admitted and [f.code for f in before.reasons] != [f.code for f in verdict.reasons]:
             log(f"still out: {verdict.state}: {verdict.reason}", 4)
 

@@ -208,10 +208,17 @@ class TestAge:
         refs = [
             reference(name, HEAD + 1, now, execution=execution(HEAD + 1, latest=new, heights=(HEAD,))) for name in "ab"
         ]
-        assert state(pair(HEAD, now), refs) == "chain_stalled"
-        # a slot later it should have been imported
-        later = HEAD + 51.2
-        assert state(pair(HEAD, later), refs) == "stale"
+        assessment = judge(pair(HEAD, now), refs)
+        assert codes(assessment, "fatal") == set()
+        finding = next(f for f in assessment.findings if f.code == "importing")
+        assert finding.fatal_after == POLICY.import_seconds
+        assert not assessment.admissible
+        # two blocks cannot be a matter of moments
+        more = [
+            reference(name, HEAD + 2, now, execution=execution(HEAD + 2, latest=new._replace(number=HEAD + 2)))
+            for name in "ab"
+        ]
+        assert state(pair(HEAD, now), more) == "stale"
 
     def test_a_node_that_says_it_is_syncing_and_moves_is_syncing(self):
         now = HEAD + 100
