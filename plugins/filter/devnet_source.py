@@ -17,8 +17,8 @@ def devnet_source(read: Mapping[str, Mapping[str, Any]], members: list[str], hom
     if len(digests) > 1:
         held = "; ".join(f"{', '.join(hosts)} {digest[:12]}" for digest, hosts in digests.items())
         raise AnsibleFilterError(
-            f"the hosts hold the genesis of different chains ({held}): remove the directory of the genesis and the clients' "
-            "data on those that are to join the others"
+            f"the hosts hold the genesis of different chains ({held}): remove the directory of the genesis and the "
+            "clients' data on those that are to join the others"
         )
     if digests:
         holders = next(iter(digests.values()))
@@ -26,8 +26,8 @@ def devnet_source(read: Mapping[str, Mapping[str, Any]], members: list[str], hom
     unread = [host for host in members if host not in read]
     if unread:
         raise AnsibleFilterError(
-            f"no host of this run has the chain's genesis, and {', '.join(unread)} cannot be asked: a new one would begin a "
-            "second chain if they have it. Run without --limit, with all of them reachable"
+            f"no host of this run has the chain's genesis, and {', '.join(unread)} cannot be asked: a new one would "
+            "begin a second chain if they have it. Run without --limit, with all of them reachable"
         )
     return home
 

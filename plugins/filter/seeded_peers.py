@@ -11,7 +11,7 @@ from ansible_collections.chainops.infra.plugins.module_utils.chain import peerid
 
 
 def seeded_peers(
-    hosts: list[str], hostvars: Mapping[str, Any], seed: str, client: str, port: int, form: str = "enode"
+    hosts: list[str], hostvars: Mapping[str, Any], seed: str, client: str, port: int, *, form: str = "enode"
 ) -> list[str]:
     """The peer-to-peer addresses of these hosts, whose keys come from the seed; in the order of their names."""
     make = {"enode": peerid.enode, "multiaddr": peerid.multiaddr}.get(form)
@@ -19,7 +19,7 @@ def seeded_peers(
         raise AnsibleFilterError(f"seeded_peers knows the forms enode and multiaddr, not {form!r}")
     peers = []
     for host in sorted(hosts):
-        known = hostvars[host] if host in hostvars else {}
+        known = hostvars.get(host, {})
         address = known.get("site_address") or known.get("ansible_host") or host
         peers.append(make(seeded_node_key(host, seed, client), address, int(port)))
     return peers

@@ -21,6 +21,7 @@ import argparse
 import concurrent.futures
 import hashlib
 import json
+import operator
 import os
 import re
 import sys
@@ -107,7 +108,9 @@ class Source:
         self.timeout = timeout
 
     def _open(self, path: str, accept: str) -> Any:
-        request = urllib.request.Request(self.url + path, headers={"Accept": accept, "User-Agent": "chainops-checkpoint"})
+        request = urllib.request.Request(
+            self.url + path, headers={"Accept": accept, "User-Agent": "chainops-checkpoint"}
+        )
         try:
             return urllib.request.urlopen(request, timeout=self.timeout)
         except urllib.error.HTTPError as error:
@@ -210,7 +213,7 @@ def say(text: str) -> None:
 
 
 def ask_all(sources: list[Source], question: Callable[[Source], Any]) -> dict[str, Any]:
-    """The answer of each source, or its Refused; all are asked at once, so that one that hangs costs its own timeout."""
+    """The answer of each source, or its Refused; all at once, so that one that hangs costs its own timeout."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(sources)) as pool:
         asked = {source.url: pool.submit(question, source) for source in sources}
     answers: dict[str, Any] = {}
@@ -238,7 +241,7 @@ def agree(sources: list[Source], quorum: int = QUORUM) -> Agreement:
         same = [url for url, checkpoint in have.items() if checkpoint == candidate]
         against = [url for url, c in have.items() if c.epoch == candidate.epoch and c.root != candidate.root]
         ahead = [by_url[url] for url, checkpoint in have.items() if checkpoint.epoch > candidate.epoch]
-        headers = ask_all(ahead, lambda source, root=candidate.root: source.header(root)) if ahead else {}
+        headers = ask_all(ahead, operator.methodcaller("header", candidate.root)) if ahead else {}
         confirmed = same + [url for url, header in headers.items() if isinstance(header, Header)]
         if len(confirmed) >= quorum and len(confirmed) > len(against):
             if against:
@@ -343,7 +346,9 @@ def read_record(path: Path) -> Agreement | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, LookupError):
-        raise Refused(f"{path} is not what this program writes: remove it if the node's data is to be trusted") from None
+        raise Refused(
+            f"{path} is not what this program writes: remove it if the node's data is to be trusted"
+        ) from None
 
 
 def write_record(path: Path, agreement: Agreement) -> None:

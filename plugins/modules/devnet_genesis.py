@@ -13,8 +13,8 @@ description:
   - A proof-of-stake chain begins with files that every node must hold alike, and that hold the moment of its beginning.
     This makes them once, on one host, and brings them to others as one text of some kilobytes.
   - A genesis that exists is kept, whatever the time. Other parameters than those it was made with are refused.
-  - The directory appears by one rename, so that a run that is killed leaves a whole genesis or none. A directory in which
-    a file is missing or altered counts as none.
+  - The directory appears by one rename, so that a run that is killed leaves a whole genesis or none. A directory in
+    which a file is missing or altered counts as none.
   - For labs and staging only. Keys of accounts and validators follow from what anyone can read here.
 requirements:
   - C(prysmctl) on the host that makes the genesis
@@ -159,9 +159,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chainops.infra.plugins.module_utils.devnet import accounts, directory, genesis
 
 
-def compute(
-    parameters: genesis.Parameters, genesis_time: int, addresses: list[str], prysmctl: str
-) -> dict[str, bytes]:
+def compute(parameters: genesis.Parameters, genesis_time: int, addresses: list[str], prysmctl: str) -> dict[str, bytes]:
     """The files of a chain that begins at this moment; the same input gives the same bytes."""
     config = genesis.beacon_config(parameters).encode()
     with tempfile.TemporaryDirectory(prefix="devnet-") as name:
@@ -223,9 +221,9 @@ def placed(path: Path, bundle: str | None, check_mode: bool) -> dict[str, Any]:
     files, summary = directory.unpack(bundle)
     if here and here["digest"] != summary["digest"]:
         raise directory.Conflict(
-            f"{path} holds the genesis of another chain ({here['digest'][:12]}, begun at {here['genesis_time']}) than the one "
-            f"that is brought ({summary['digest'][:12]}, {summary['genesis_time']}). Remove {path} and the clients' data on "
-            "the hosts that are to join"
+            f"{path} holds the genesis of another chain ({here['digest'][:12]}, begun at {here['genesis_time']}) than "
+            f"the one brought ({summary['digest'][:12]}, {summary['genesis_time']}). Remove {path} and the clients' "
+            "data on the hosts that are to join"
         )
     if not here and not check_mode:
         directory.place(path, files, summary)

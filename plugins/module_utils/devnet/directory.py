@@ -56,7 +56,9 @@ def read_summary(path: Path) -> dict[str, Any] | None:
     return json.loads((path / SUMMARY).read_bytes())
 
 
-def summarise(parameters: Parameters, genesis_time: int, addresses: list[str], files: dict[str, bytes]) -> dict[str, Any]:
+def summarise(
+    parameters: Parameters, genesis_time: int, addresses: list[str], files: dict[str, bytes]
+) -> dict[str, Any]:
     return {
         "parameters": asdict(parameters),
         "genesis_time": genesis_time,
@@ -67,11 +69,13 @@ def summarise(parameters: Parameters, genesis_time: int, addresses: list[str], f
 
 def refuse_other_parameters(path: Path, summary: dict[str, Any], wanted: Parameters) -> None:
     known = summary["parameters"]
-    differing = [f"{key} {known.get(key)!r}, not {value!r}" for key, value in asdict(wanted).items() if known.get(key) != value]
+    differing = [
+        f"{key} {known.get(key)!r}, not {value!r}" for key, value in asdict(wanted).items() if known.get(key) != value
+    ]
     if differing:
         raise Conflict(
-            f"the chain in {path} was made with {'; '.join(differing)}. A chain that exists keeps its genesis: set these "
-            f"values back, or choose another devnet_name, or remove {path} and the clients' data on all hosts"
+            f"the chain in {path} was made with {'; '.join(differing)}. A chain that exists keeps its genesis: set "
+            f"these values back, or choose another devnet_name, or remove {path} and the clients' data on all hosts"
         )
 
 

@@ -62,6 +62,19 @@ DEPOSIT_CONTRACT = "0x" + "42" * 20
 FAR_FUTURE = 2**64 - 1
 # Any value that no public network has.
 FORK_VERSION_BASE = 0x20000089
+# geth's forks that are named by a block; later ones have a time
+BLOCK_FORKS = (
+    "homestead",
+    "eip150",
+    "eip155",
+    "eip158",
+    "byzantium",
+    "constantinople",
+    "petersburg",
+    "istanbul",
+    "berlin",
+    "london",
+)
 FORKS = ("GENESIS", "ALTAIR", "BELLATRIX", "CAPELLA", "DENEB", "ELECTRA", "FULU")
 
 
@@ -82,7 +95,6 @@ class Parameters:
 
 def execution_genesis(parameters: Parameters, addresses: list[str]) -> dict[str, Any]:
     """geth's genesis, before prysmctl sets the times of its forks."""
-    blocks = "homestead eip150 eip155 eip158 byzantium constantinople petersburg istanbul berlin london".split()
     balance = hex(parameters.account_balance_ether * 10**18)
     alloc: dict[str, Any] = {
         address: {"balance": "0x0", "nonce": "0x1", "code": "0x" + code} for address, code in CONTRACTS.items()
@@ -91,7 +103,7 @@ def execution_genesis(parameters: Parameters, addresses: list[str]) -> dict[str,
     return {
         "config": {
             "chainId": parameters.chain_id,
-            **{f"{name}Block": 0 for name in blocks},
+            **{f"{name}Block": 0 for name in BLOCK_FORKS},
             "shanghaiTime": 0,
             "cancunTime": 0,
             "pragueTime": 0,

@@ -96,11 +96,10 @@ def refuse_other_chain(data_dir: Path, wanted: dict[str, Any]) -> dict[str, Any]
     known = read_marker(data_dir)
     if known and has_database(data_dir):
         same = all(known.get(key) == wanted.get(key) for key in ("network", "chain_id", "chain"))
-        # a network may be renamed (custom to a preset) only with new data
         if not same:
             raise Refused(
-                f"{data_dir} holds the chain {describe(known)}, another one than {describe(wanted)} with the genesis that "
-                f"is configured now. Nothing is deleted here: configure the old genesis again, or stop geth, move "
+                f"{data_dir} holds the chain {describe(known)}, another one than {describe(wanted)} with the genesis "
+                f"that is configured now. Nothing is deleted here: configure the old genesis again, or stop geth, move "
                 f"{data_dir} away (it can be large) and start anew"
             )
     return known
@@ -112,10 +111,9 @@ def check(network: str, data_dir: Path, genesis_file: Path | None, command: list
     if not command or not Path(command[0]).exists():
         return  # check mode before the first installation
     with tempfile.TemporaryDirectory(prefix="geth-check-") as empty:
-        # a data directory of its own: that of the running geth is locked
-        ran = subprocess.run(
-            [*command, "--datadir", empty, "dumpconfig"], capture_output=True, text=True, timeout=60, check=False
-        )
+        # a data directory of its own, as that of the running geth is locked; and geth cannot print --nat=none
+        argv = [*command, "--datadir", empty, "--nat", "extip:127.0.0.1", "dumpconfig"]
+        ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     if ran.returncode:
         lines = [line for line in (ran.stderr + ran.stdout).splitlines() if line.strip()]
         # for an unknown flag geth prints its whole help after the line that matters

@@ -42,11 +42,11 @@ def ensure(path: Path, gid: int) -> str:
                 os.link(temporary, path)
                 done = "made"
         finally:
-            os.unlink(temporary)
+            temporary.unlink()
     check(path)
     if (path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) != (gid, MODE):
         os.chown(path, -1, gid)
-        os.chmod(path, MODE)
+        path.chmod(MODE)
         done = f"{done}, group and mode set"
     return done
 
