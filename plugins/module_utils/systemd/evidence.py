@@ -92,21 +92,25 @@ class Evidence:
     def differences(self, record: Record) -> tuple[list[str], list[str]]:
         """Why the unit's processes are not what the disk says: reasons to restart, and reasons to reload."""
         return (
-            list(self._changed(self.restart, record.restart, record.invocation)),
-            list(self._changed(self.reload, record.reload, record.invocation)),
+            list(self._changed(self.restart, record.restart, record.invocation, 0.0)),
+            list(self._changed(self.reload, record.reload, record.invocation, self.unit.reloaded)),
         )
 
-    def _changed(self, now: dict[str, str], then: dict[str, str], invocation: str) -> t.Iterator[str]:
+    def _changed(self, now: dict[str, str], then: dict[str, str], invocation: str, reloaded: float) -> t.Iterator[str]:
+        """Files that are not as they were when they were read; a reload that somebody else made has read them too."""
         same = self._same(invocation)
         for path, found in now.items():
             if same and path in then:
-                if found != then[path]:
-                    yield f"{path} {'was removed' if found == ABSENT else 'changed'}"
-            elif found != ABSENT and changed_at(path) > self.unit.started - TICK:
+                if found == ABSENT and then[path] != ABSENT and removed_at(path) > reloaded - TICK:
+                    yield f"{path} was removed"
+                elif found not in (ABSENT, then[path]) and changed_at(path) > reloaded - TICK:
+                    yield f"{path} changed"
+            elif found != ABSENT and changed_at(path) > max(self.unit.started, reloaded) - TICK:
                 yield f"{path} changed after the start"
         for path, digested in then.items():
-            gone = digested != ABSENT and now.get(path, ABSENT) == ABSENT and not Path(path).exists()
-            if gone and not (same and path in now) and (same or removed_at(path) > self.unit.started - TICK):
+            if (same and path in now) or digested == ABSENT or Path(path).exists():
+                continue
+            if removed_at(path) > (reloaded if same else max(self.unit.started, reloaded)) - TICK:
                 yield f"{path} was removed"
 
     def _same(self, invocation: str) -> bool:

@@ -171,20 +171,39 @@ class Manager:
             self.unit = systemctl.show(self.name)
 
     def _launch(self, restart: bool) -> None:
-        # A start that is wanted must not be refused because of starts before it (StartLimitBurst=).
-        self._do("reset-failed", "--", self.name)
-        bound = self.wish.timeout + (self.unit.stop_seconds if restart else 0)
+        # A start that is wanted must not be refused because of starts before it (StartLimitBurst=). It fails on a unit
+        # that systemd has not loaded, which has no such starts.
+        systemctl.request("reset-failed", "--", self.name)
         users = self._users() if restart and self.name.endswith(".socket") else []
         if users:
             # a socket cannot be opened anew under a service that holds it
             self._do("stop", "--", *users, timeout=systemctl.FOREVER)
-        failure = systemctl.request("restart" if restart else "start", "--", self.name, timeout=bound)
-        self.unit = systemctl.show(self.name)
+        failure = self._request_start("restart" if restart else "start")
         if failure:
             ending = f" ({self.unit.ending})" if self.unit.ending else ""
             raise self._failed(f"did not start{ending}: {failure.splitlines()[0]}")
         if users:
-            self._do("start", "--", *users, timeout=bound)
+            self._do("start", "--", *users, timeout=self.wish.timeout)
+
+    def _request_start(self, verb: str) -> str:
+        """Ask systemd and wait. An old process may take its time to stop; the new one has the timeout."""
+        old = self.unit.invocation
+        stopping = verb == "restart"
+        deadline = time.monotonic() + (self.unit.stop_seconds if stopping else self.wish.timeout)
+        with systemctl.Request(verb, self.name) as request:
+            while not request.ended(POLL_SECONDS):
+                self.unit = systemctl.show(self.name)
+                if stopping and self.unit.invocation not in ("", old):
+                    stopping, deadline = False, time.monotonic() + self.wish.timeout
+                if time.monotonic() > deadline:
+                    raise self._failed(self._still())
+            self.unit = systemctl.show(self.name)
+            return request.failure
+
+    def _still(self) -> str:
+        status = self.unit.get("StatusText")
+        words = f": {status}" if status else ""
+        return f"is still {self.unit.described}{words} (after {self.wish.timeout:g} s)"
 
     def _users(self) -> list[str]:
         """The services of a socket that run."""
@@ -195,9 +214,12 @@ class Manager:
         """Until it is active and ready; a process that ends meanwhile is a failure at once."""
         begun, invocation, endpoint = time.monotonic(), self.unit.invocation, self.wish.ready
         launched = self.action in ("started", "restarted")
+        if launched and self.unit.started:
+            # what a unit of Type=notify took to say that it is up counts too
+            begun -= max(0.0, time.time() - self.unit.started)
         watched = self.action == "reloaded" or (launched and self.unit.get("Type") in SETTLES)
         settle = SETTLE_SECONDS if watched else 0.0
-        pause = POLL_SECONDS
+        pause, why = POLL_SECONDS, ""
         while True:
             self._still_alive(invocation)
             waited = time.monotonic() - begun
@@ -205,16 +227,14 @@ class Manager:
                 why = endpoint.attempt() if endpoint else ""
                 if not why and waited >= settle:
                     break
-                state = f"is running but not ready at {endpoint}: {why}"
-            else:
-                status = self.unit.get("StatusText")
-                state = f"is still {self.unit.described}" + (f": {status}" if status else "")
             if waited > self.wish.timeout:
-                raise self._failed(f"{state} (after {self.wish.timeout:.0f} s)")
+                if self.unit.state != "active":
+                    raise self._failed(self._still())
+                raise self._failed(f"is running but not ready at {endpoint}: {why} (after {self.wish.timeout:g} s)")
             time.sleep(pause)
             pause = min(pause * 1.2, LONGEST_POLL_SECONDS)
             self.unit = systemctl.show(self.name)
-        if endpoint:
+        if endpoint and launched:
             # Another program may have answered while ours was dying for want of its port.
             self.unit = systemctl.show(self.name)
             self._still_alive(invocation)
@@ -224,10 +244,15 @@ class Manager:
         unit = self.unit
         if unit.oneshot_done:
             return
-        if unit.state == "inactive" and unit.get("ConditionResult") == "no":
+        if unit.condition_failed:
             raise self._failed("was not started, as a condition of its unit (Condition…=) is not met")
+        if not unit.invocation:
+            raise self._failed(
+                "does not run: its process has ended, or a condition of its unit (Condition…=) is not met"
+            )
         if unit.state in ("inactive", "failed") or unit.keeps_ending or unit.invocation != invocation:
-            raise self._failed(f"was started, but its process ended ({unit.ending or unit.described})")
+            again = "systemd has started it again" if unit.state == "active" else unit.described
+            raise self._failed(f"was started, but its process ended ({unit.ending or again})")
 
     def _do(self, *words: str, timeout: float = systemctl.CALL_SECONDS) -> None:
         failure = systemctl.request(*words, timeout=timeout)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import os
 import re
 import subprocess
@@ -27,6 +28,7 @@ PROPERTIES = (
     "NeedDaemonReload",
     "CanReload",
     "ConditionResult",
+    "ConditionTimestampMonotonic",
     "InvocationID",
     "MainPID",
     "NRestarts",
@@ -37,12 +39,14 @@ PROPERTIES = (
     "StatusText",
     "TimeoutStopUSec",
     "Triggers",
+    "ExecReload",
 )
 # One show or one job request; the jobs themselves have bounds of their own.
 CALL_SECONDS = 30
 # A stop may use its time twice: once for ExecStop=, once for the signal.
 STOP_ROUNDS = 2
 FOREVER = 3600.0
+RELOADED = re.compile(r"start_time=\[\w{3} (\S+ \S+) UTC\]")
 SPAN = re.compile(r"(\d+)(us|ms|s|min|h|d|w|month|y)\b")
 SPAN_UNITS = {
     "us": 1e-6,
@@ -120,9 +124,25 @@ class Unit:
         return time.time() - (time.monotonic() - microseconds / 1e6) if microseconds else 0.0
 
     @property
+    def reloaded(self) -> float:
+        """When the last reload that went well began, whoever asked for it; 0 if there was none."""
+        command = self.properties.get("ExecReload", [""])[-1]
+        found = RELOADED.search(command)
+        if not found or not command.endswith("code=exited ; status=0 }"):
+            return 0.0
+        return datetime.datetime.fromisoformat(f"{found[1]}+00:00").timestamp()
+
+    @property
     def stop_seconds(self) -> float:
         """How long a stop may take before systemd has killed everything."""
         return STOP_ROUNDS * seconds(self.get("TimeoutStopUSec")) + 10
+
+    @property
+    def condition_failed(self) -> bool:
+        """A Condition…= of the unit held its start back, without that being a failure."""
+        # systemd says no of a unit that it has never tried to start, too
+        tried = self.number("ConditionTimestampMonotonic") > 0
+        return self.state == "inactive" and tried and self.get("ConditionResult") == "no"
 
     @property
     def keeps_ending(self) -> bool:
@@ -149,6 +169,9 @@ def full_name(name: str) -> str:
     return name if name.endswith(SUFFIXES) else f"{name}.service"
 
 
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+
+
 def call(argv: list[str], timeout: float = CALL_SECONDS) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
@@ -157,7 +180,7 @@ def call(argv: list[str], timeout: float = CALL_SECONDS) -> subprocess.Completed
             capture_output=True,
             text=True,
             errors="replace",
-            env={**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"},
+            env=ENVIRONMENT,
             timeout=timeout,
             check=False,
         )
@@ -166,7 +189,7 @@ def call(argv: list[str], timeout: float = CALL_SECONDS) -> subprocess.Completed
 
 
 def show(name: str) -> Unit:
-    done = call(["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", name])
+    done = call(["systemctl", "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", "--", name])
     if done.returncode:
         raise SystemdError(f"systemctl show {name}: {done.stderr.strip()}")
     properties: dict[str, list[str]] = {}
@@ -185,6 +208,40 @@ def request(*words: str, timeout: float = CALL_SECONDS) -> str:
     if done.returncode:
         return done.stderr.strip() or f"systemctl {' '.join(words)}: exit status {done.returncode}"
     return ""
+
+
+class Request:
+    """A start or restart that is under way. Leaving it does not end the job, only the wait."""
+
+    def __init__(self, verb: str, name: str) -> None:
+        self._words = f"systemctl {verb} {name}"
+        self._process = subprocess.Popen(
+            ["systemctl", verb, "--", name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=ENVIRONMENT,
+        )
+        self.failure = ""
+
+    def __enter__(self) -> Request:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+    def ended(self, within: float) -> bool:
+        try:
+            _output, errors = self._process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            return False
+        status = self._process.returncode
+        self.failure = (errors.strip() or f"{self._words}: exit status {status}") if status else ""
+        return True
 
 
 def log(name: str, lines: int, since: float) -> str:
