@@ -16,7 +16,9 @@ def in_network(address: Any, network: Any) -> bool:
         whole = ipaddress.ip_network(str(network), strict=False)
     except ValueError as error:
         raise AnsibleFilterError(f"in_network: {error}") from None
-    return found in whole and (whole.num_addresses <= 2 or found not in (whole.network_address, whole.broadcast_address))
+    return found in whole and (
+        whole.num_addresses <= 2 or found not in (whole.network_address, whole.broadcast_address)
+    )
 
 
 class FilterModule:

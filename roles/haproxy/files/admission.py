@@ -6,9 +6,9 @@
 HAProxy takes every server for UP until its first check has failed. It can read a file of states when it starts, though:
 `admission cold` writes one in which every checked server is DOWN, and the unit runs it before every start.
 
-`admission reload` is the unit's ExecReload. It writes the states that the running process has found, servers new in the
-configuration DOWN, lets the master start the new worker, and makes the file cold again: whatever starts HAProxy after that,
-in whichever way, begins with nobody admitted.
+`admission reload` is the unit's ExecReload. It writes the states that the running process has found, servers new in
+the configuration DOWN, lets the master start the new worker, and makes the file cold again: whatever starts HAProxy
+after that, in whichever way, begins with nobody admitted.
 """
 
 from __future__ import annotations
@@ -28,13 +28,26 @@ CONFIG = [Path("/etc/haproxy/haproxy.cfg"), Path("/etc/haproxy/conf.d")]
 RUN = Path("/run/haproxy")
 
 FIELDS = (
-    "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change "
-    "srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn "
-    "srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port"
+    "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
+    "srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state "
+    "bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr "
+    "srv_agent_addr srv_agent_port"
 )
 SECTIONS = {"backend", "listen"}
 KEYWORDS = {
-    *("global", "defaults", "frontend", "backend", "listen", "peers", "resolvers", "userlist", "cache", "program", "ring"),
+    *(
+        "global",
+        "defaults",
+        "frontend",
+        "backend",
+        "listen",
+        "peers",
+        "resolvers",
+        "userlist",
+        "cache",
+        "program",
+        "ring",
+    ),
     *("mailers", "http-errors", "fcgi-app", "crt-store", "log-forward", "log-profile", "traces"),
 }
 
@@ -56,10 +69,11 @@ class Server:
     def cold(self) -> str:
         """The line of a server that is DOWN and has not been checked.
 
-        The check status must be 1 (initialized): HAProxy ignores every later result of a server that was given 0 (unknown).
-        The port must be the configured one, since it is taken over as it stands.
+        The check status must be 1 (initialized): HAProxy ignores every later result of a server that was given 0
+        (unknown). The port must be the configured one, since it is taken over as it stands.
         """
-        return f"0 {self.backend} 0 {self.name} - 0 0 {self.weight} {self.weight} 0 1 0 0 0 0 0 0 - {self.port} - 0 0 - - 0"
+        weight = f"{self.weight} {self.weight}"
+        return f"0 {self.backend} 0 {self.name} - 0 0 {weight} 0 1 0 0 0 0 0 0 - {self.port} - 0 0 - - 0"
 
 
 def words(line: str) -> list[str]:
@@ -106,7 +120,10 @@ def expand(backend: str, entry: list[str], options: list[str]) -> list[Server]:
     if entry[0] == "server":
         return [Server(backend, entry[1], address, port, weight)]
     first, _, last = entry[2].rpartition("-")
-    return [Server(backend, f"{entry[1]}{number}", address, port, weight) for number in range(int(first or 1), int(last) + 1)]
+    return [
+        Server(backend, f"{entry[1]}{number}", address, port, weight)
+        for number in range(int(first or 1), int(last) + 1)
+    ]
 
 
 def configuration() -> str:
@@ -155,7 +172,9 @@ def merge(known: list[Server], running: str) -> list[str]:
     merged = []
     for server in known:
         fields, line = lines.get((server.backend, server.name), ({}, ""))
-        same = fields and server.port == fields["srv_port"] and server.address in (fields["srv_addr"], fields["srv_fqdn"])
+        same = (
+            fields and server.port == fields["srv_port"] and server.address in (fields["srv_addr"], fields["srv_fqdn"])
+        )
         merged.append(line if same else server.cold())
     return merged
 

@@ -1,4 +1,4 @@
-"""Requests that a balancer must refuse, byte by byte, and what it must answer: run against a real HAProxy and real nodes.
+"""Requests that a balancer must refuse, byte by byte, and what it must answer, for a real HAProxy and real nodes.
 
 python -m tests.lab.ethereum.haproxy_requests 10.87.1.100
 """
@@ -44,6 +44,16 @@ def post(headers: str, body: bytes, line: str = "POST / HTTP/1.1") -> bytes:
     return head.encode() + body
 
 
+def sized(headers: str = "", line: str = "POST / HTTP/1.1") -> bytes:
+    """CALL with its length, further headers, or another first line."""
+    return post(f"{headers}Content-Length: {len(CALL)}\r\n", CALL.encode(), line)
+
+
+def pieces(*chunks: bytes) -> bytes:
+    """A body in pieces."""
+    return post("Transfer-Encoding: chunked\r\n", chunked(*chunks))
+
+
 def chunked(*chunks: bytes) -> bytes:
     return b"".join(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n" for chunk in chunks) + b"0\r\n\r\n"
 
@@ -62,21 +72,42 @@ REFUSED = -32601
 UNREADABLE = -32700
 INVALID = -32600
 
+REFUSED_METHODS = [
+    *[
+        "admin_peers",
+        "admin_nodeInfo",
+        "admin_addPeer",
+        "debug_traceTransaction",
+        "debug_setHead",
+        "engine_newPayloadV4",
+    ],
+    *["personal_listAccounts", "miner_start", "txpool_content", "clique_propose", "rpc_modules", "ethash_getWork"],
+    *[
+        "eth_newFilter",
+        "eth_newBlockFilter",
+        "eth_getFilterChanges",
+        "eth_subscribe",
+        "eth_accounts",
+        "eth_sendTransaction",
+    ],
+    *[
+        r"ADMIN_peers",
+        r"Admin_peers",
+        r"ad\u006din_peers",
+        r"\u0061dmin\u005fpeers",
+        r"admin\u005Fpeers",
+        r"eth_blockNumber\u0000",
+    ],
+    *[r"eth_blockNumber\t", r"eth", r"_", r"eth_", r"\ud800"],
+    *("", " admin_peers", "admin_peers "),
+]
+
 CASES = [
     Case("an allowed method", 200, None, CALL),
     Case("an allowed batch", 200, None, f"[{CALL},{CALL}]"),
-    Case("in pieces", 200, None, raw=post("Transfer-Encoding: chunked\r\n", chunked(CALL[:20].encode(), CALL[20:].encode()))),
+    Case("in pieces", 200, None, raw=pieces(CALL[:20].encode(), CALL[20:].encode())),
     Case("over TLS", 200, None, CALL, port=TLS),
-    *(
-        Case(name, 200, REFUSED, method(name))
-        for name in (
-            *("admin_peers", "admin_nodeInfo", "admin_addPeer", "debug_traceTransaction", "debug_setHead", "engine_newPayloadV4"),
-            *("personal_listAccounts", "miner_start", "txpool_content", "clique_propose", "rpc_modules", "ethash_getWork"),
-            *("eth_newFilter", "eth_newBlockFilter", "eth_getFilterChanges", "eth_subscribe", "eth_accounts", "eth_sendTransaction"),
-            *("ADMIN_peers", "Admin_peers", " admin_peers", "admin_peers ", "ad\\u006din_peers", "\\u0061dmin\\u005fpeers"),
-            *("admin\\u005Fpeers", "eth_blockNumber\\u0000", "eth_blockNumber\\t", "", "eth", "_", "eth_", "\\ud800"),
-        )
-    ),
+    *(Case(name, 200, REFUSED, method(name)) for name in REFUSED_METHODS),
     Case("escaped member", 200, REFUSED, '{"id":1,"\\u006dethod":"admin_peers"}'),
     Case("member in capitals", 200, REFUSED, '{"id":1,"METHOD":"admin_peers"}'),
     Case("refused in a batch", 200, REFUSED, f"[{CALL},{method('admin_peers')}]"),
@@ -84,7 +115,7 @@ CASES = [
     Case("refused over TLS", 200, REFUSED, method("admin_peers"), port=TLS),
     Case("blanks around it", 200, REFUSED, f"\r\n\t  {method('admin_peers')}  \n"),
     Case("method given twice", 400, UNREADABLE, '{"id":1,"method":"eth_blockNumber","method":"admin_peers"}'),
-    Case("method given twice in two cases", 400, UNREADABLE, '{"id":1,"method":"eth_blockNumber","Method":"admin_peers"}'),
+    Case("twice in two cases", 400, UNREADABLE, '{"id":1,"method":"eth_blockNumber","Method":"admin_peers"}'),
     Case("two documents", 400, UNREADABLE, CALL + method("admin_peers")),
     Case("a batch in a batch", 400, UNREADABLE, f"[[{method('admin_peers')}]]"),
     Case("not JSON", 400, UNREADABLE, "admin_peers"),
@@ -94,27 +125,29 @@ CASES = [
     Case("empty body", 400, UNREADABLE, ""),
     Case("no body", 400, UNREADABLE, raw=post("", b"")),
     Case("more calls than allowed", 400, UNREADABLE, "[" + ",".join([CALL] * 101) + "]"),
-    Case("nested 100,000 deep", 400, UNREADABLE, '{"method":"eth_call","params":' + "[" * 100_000 + "]" * 100_000 + "}"),
+    Case("nested deeply", 400, UNREADABLE, '{"method":"eth_call","params":' + "[" * 100_000 + "]" * 100_000 + "}"),
     Case("as large as allowed", 200, None, padded(BODY_LIMIT)),
     Case("one byte more", 413, INVALID, padded(BODY_LIMIT + 1)),
     Case("a megabyte", 413, INVALID, padded(1 << 20)),
-    Case("a megabyte in pieces", 413, INVALID, raw=post("Transfer-Encoding: chunked\r\n", chunked(*[b" " * 65536] * 16))),
+    Case("a megabyte in pieces", 413, INVALID, raw=pieces(*[b" " * 65536] * 16)),
     Case(
-        "a second document behind blanks that fill the buffer", 413, INVALID,
-        raw=post("Transfer-Encoding: chunked\r\n", chunked(CALL.encode(), b" " * 400_000, method("admin_peers").encode())),
+        "a second document behind blanks that fill the buffer",
+        413,
+        INVALID,
+        raw=pieces(CALL.encode(), b" " * 400_000, method("admin_peers").encode()),
     ),
     Case("declared longer than sent", 408, None, raw=post("Content-Length: 500\r\n", CALL.encode())),
-    Case("encoded body", 400, INVALID, raw=post(f"Content-Encoding: gzip\r\nContent-Length: {len(CALL)}\r\n", CALL.encode())),
-    Case("two lengths", 400, None, raw=post(f"Content-Length: {len(CALL)}\r\nContent-Length: 5\r\n", CALL.encode())),
-    Case("length and pieces", 400, None, raw=post("Content-Length: 5\r\nTransfer-Encoding: xchunked\r\n", CALL.encode())),
+    Case("encoded body", 400, INVALID, raw=sized("Content-Encoding: gzip\r\n")),
+    Case("two lengths", 400, None, raw=sized("Content-Length: 5\r\n")),
+    Case("length and pieces", 400, None, raw=sized("Transfer-Encoding: xchunked\r\n")),
     Case("GET", 405, INVALID, raw=post("", b"", "GET / HTTP/1.1")),
-    Case("PUT", 405, INVALID, raw=post(f"Content-Length: {len(CALL)}\r\n", CALL.encode(), "PUT / HTTP/1.1")),
-    Case("another path", 404, raw=post(f"Content-Length: {len(CALL)}\r\n", CALL.encode(), "POST /admin HTTP/1.1")),
-    Case("a browser of an unknown page", 403, raw=post(f"Origin: https://evil.example\r\nContent-Length: {len(CALL)}\r\n", CALL.encode())),
+    Case("PUT", 405, INVALID, raw=sized(line="PUT / HTTP/1.1")),
+    Case("another path", 404, raw=sized(line="POST /admin HTTP/1.1")),
+    Case("a browser of an unknown page", 403, raw=sized("Origin: https://evil.example\r\n")),
     Case("RPC on the WebSocket port", 400, INVALID, CALL, port=WS),
     Case("upgrade on the RPC port", 400, INVALID, raw=post("Upgrade: websocket\r\n", b"", "GET / HTTP/1.1")),
     Case("slow head", 200, None, CALL, pause=1.0),
-]  # fmt: skip
+]
 
 
 def ask(address: str, case: Case, timeout: float = 12.0) -> tuple[int, dict[str, str], bytes]:
@@ -150,9 +183,7 @@ def wrong(case: Case, status: int, headers: dict[str, str], body: bytes) -> str 
     if status != case.status:
         return f"HTTP {status} instead of {case.status}: {body[:120]!r}"
     if case.error is None:
-        if status == 200 and b'"result"' not in body:
-            return f"no result: {body[:120]!r}"
-        return None
+        return f"no result: {body[:120]!r}" if status == 200 and b'"result"' not in body else None
     try:
         document: Any = json.loads(body)
     except ValueError:
@@ -160,9 +191,7 @@ def wrong(case: Case, status: int, headers: dict[str, str], body: bytes) -> str 
     codes = [entry["error"]["code"] for entry in (document if isinstance(document, list) else [document])]
     if case.error not in codes:
         return f"errors {codes} instead of {case.error}"
-    if "x-node" in headers:
-        return f"the node {headers['x-node']} got it"
-    return None
+    return f"the node {headers['x-node']} got it" if "x-node" in headers else None
 
 
 def problems(address: str) -> dict[str, str]:

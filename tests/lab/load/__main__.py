@@ -36,7 +36,9 @@ def _mix(text: str) -> dict[str, int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.lab.load", description="Load for JSON-RPC services, and probes")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.lab.load", description="Load for JSON-RPC services, and probes"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="a constant load of mixed requests; prints figures as JSON at its end")
@@ -44,11 +46,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--rate", type=float, default=200.0, help="requests started a second (default %(default)s)")
     run.add_argument("--duration", type=float, help="seconds (default: until SIGTERM or ^C)")
     run.add_argument("--timeout", type=float, default=10.0, help="seconds to wait at one address (default %(default)s)")
-    run.add_argument("--fresh", type=float, default=0.25, help="share of requests with a connection of their own (default %(default)s)")
-    run.add_argument("--mix", type=_mix, default=dict(MIX), help="as in eth_blockNumber=60,eth_call=40; default: all five kinds")
+    run.add_argument(
+        "--fresh",
+        type=float,
+        default=0.25,
+        help="share of requests with a connection of their own (default %(default)s)",
+    )
+    run.add_argument(
+        "--mix", type=_mix, default=dict(MIX), help="as in eth_blockNumber=60,eth_call=40; default: all five kinds"
+    )
     run.add_argument("--senders", type=int, default=COUNT, help="accounts that send transactions (default %(default)s)")
     run.add_argument("--seed", default=SEED, help="what the accounts are made from (default %(default)r)")
-    run.add_argument("--settle", type=float, default=30.0, help="seconds to wait for receipts after the load (default %(default)s)")
+    run.add_argument(
+        "--settle", type=float, default=30.0, help="seconds to wait for receipts after the load (default %(default)s)"
+    )
     run.add_argument("--trace", type=Path, help="write every request to this file, one JSON object a line")
     run.add_argument("--insecure", action="store_true", help="take any certificate")
 

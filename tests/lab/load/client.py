@@ -1,6 +1,7 @@
 """A small HTTP/1.1 client for load: one request at a time on a connection, nothing retried, every failure told apart.
 
-General clients repeat a request that died with its connection, and cost several times the CPU; a load generator must do neither.
+General clients repeat a request that died with its connection, and cost several times the CPU; a load generator must
+do neither.
 """
 
 from __future__ import annotations
@@ -164,7 +165,9 @@ class Client:
                     loop = asyncio.get_running_loop()
                     _, connection = await loop.create_connection(Connection, self.host, self.port, ssl=self.tls)
                 close = "Connection: close\r\n" if fresh else ""
-                answer = await connection.send(f"{self._start}{close}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                answer = await connection.send(
+                    f"{self._start}{close}Content-Length: {len(body)}\r\n\r\n".encode() + body
+                )
         except TimeoutError:
             begun = connection is not None and connection.begun
             if connection:

@@ -65,9 +65,7 @@ class Node:
             if mode in ("stale", "behind"):
                 self.stale_at = self.chain.head() - (5 if mode == "behind" else 0)
             for server in ("rpc", "ws") if what == "rpc" else (what,):
-                await self._stop(server)
-                if mode != "dead":
-                    await self._start(server)
+                await (self._stop if mode == "dead" else self._start)(server)
 
     async def start(self) -> None:
         for server in ("rpc", "ws", "health", "agent"):

@@ -1,6 +1,7 @@
 """A constant load of mixed JSON-RPC requests that does not slow down when answers do.
 
-Requests are started by the clock (open loop): a stall of the service shows as requests that waited, not as fewer requests.
+Requests are started by the clock (open loop): a stall of the service shows as requests that waited, not as fewer of
+them.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Unexpected(Exception):
 class Generator:
     """One run: start() to finish(), then the records and the transactions' fates."""
 
-    def __init__(self, options: Options, trace: TextIO | None = None, say: Callable[[str], None] = lambda _text: None) -> None:
+    def __init__(
+        self, options: Options, trace: TextIO | None = None, say: Callable[[str], None] = lambda _text: None
+    ) -> None:
         self.options = options
         self.records: list[Record] = []
         self.transactions: list[Transaction] = []
@@ -179,7 +182,9 @@ class Generator:
             sender.sent.append(transaction)
             self.transactions.append(transaction)
             call = self._call(kind, transaction.raw)
-            return json.dumps(call).encode(), lambda record, document: self._judge_sent(record, call, document, transaction)
+            return json.dumps(call).encode(), lambda record, document: self._judge_sent(
+                record, call, document, transaction
+            )
         params: dict[str, tuple[Any, ...]] = {"eth_getBlockByNumber": ("latest", False), "eth_call": (CALL, "latest")}
         call = self._call(kind, *params.get(kind, ()))
         return json.dumps(call).encode(), lambda record, document: self._judge_call(record, call, document)

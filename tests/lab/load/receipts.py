@@ -13,7 +13,7 @@ from .generator import Generator
 async def judge(generator: Generator) -> dict[str, float]:
     """Wait for receipts, send again what has none, and count.
 
-    ``tx_lost``: accepted, no receipt in time, and the node took it as new when it was sent again: it had been forgotten.
+    ``tx_lost``: accepted, no receipt in time, and the node took it as new when it was sent again: it had forgotten it.
     A transaction that waits behind a lost one of the same sender is in the pool ("already known") and not counted.
     ``tx_never``: without a receipt even after that.
     """
@@ -46,7 +46,9 @@ async def _without_receipt(generator: Generator, transactions: list[Transaction]
     while missing:
         questions = [("eth_getTransactionReceipt", [transaction.hash]) for transaction in missing]
         receipts = await generator.ask_all(questions)
-        missing = [t for t, receipt in zip(missing, receipts, strict=True) if not (receipt and "blockNumber" in receipt)]
+        missing = [
+            t for t, receipt in zip(missing, receipts, strict=True) if not (receipt and "blockNumber" in receipt)
+        ]
         if time.monotonic() > until:
             break
         if missing:

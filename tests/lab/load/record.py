@@ -99,12 +99,16 @@ def errors(records: Iterable[Record]) -> dict[str, int]:
 
 def last_answer_from(records: Iterable[Record], node: str, after: float = 0.0) -> float | None:
     """When the last answer came from a node, of the requests started after a time. None when there was none."""
-    return max((record.ended for record in records if record.ok and record.node == node and record.at >= after), default=None)
+    return max(
+        (record.ended for record in records if record.ok and record.node == node and record.at >= after), default=None
+    )
 
 
 def first_answer_from(records: Iterable[Record], node: str, after: float = 0.0) -> float | None:
     """When the first request was started that a node answered, after a time."""
-    return min((record.at for record in records if record.ok and record.node == node and record.at >= after), default=None)
+    return min(
+        (record.at for record in records if record.ok and record.node == node and record.at >= after), default=None
+    )
 
 
 def between(records: Iterable[Record], start: float, end: float) -> list[Record]:

@@ -1,9 +1,9 @@
 """A load in a process of its own, so that a test's work does not delay it: started, stopped, and its result read.
 
-    with Load(["http://10.87.1.100:8545"], rate=200, trace=path) as load:
-        load.wait_started()
-        ... break something ...
-    load.figures["failed"]
+with Load(["http://10.87.1.100:8545"], rate=200, trace=path) as load:
+    load.wait_started()
+    ... break something ...
+load.figures["failed"]
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Load:
         )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
         if self._process is None:
             return
         if kind is not None:

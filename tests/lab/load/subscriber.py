@@ -1,4 +1,4 @@
-"""A client of the WebSocket service: subscribes to new heads, connects again when its socket dies, and keeps the times."""
+"""A client of the WebSocket service: subscribes to new heads, connects again when its socket dies, keeps the times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 
 @dataclass
 class Subscriber:
-    """Figures after a run: heads, drops, reconnect_s (longest, from a drop to the next head), longest_gap_s, oldest_head_s."""
+    """Figures of a run: heads, drops, reconnect_s (the longest, from a drop to the next head), longest_gap_s, …"""
 
     urls: list[str]
     heads: list[tuple[float, int]] = field(default_factory=list)

@@ -33,7 +33,9 @@ class Watcher:
     """(time, link addresses) of every ARP question."""
 
     def __post_init__(self) -> None:
-        route = subprocess.run(["ip", "-o", "route", "get", self.address], capture_output=True, text=True, check=True).stdout.split()
+        route = subprocess.run(
+            ["ip", "-o", "route", "get", self.address], capture_output=True, text=True, check=True
+        ).stdout.split()
         self.interface = route[route.index("dev") + 1]
         self.source = route[route.index("src") + 1]
         self._stop = threading.Event()
@@ -44,7 +46,9 @@ class Watcher:
             thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -100,7 +104,7 @@ class Watcher:
         return found
 
     def figures(self) -> dict[str, float]:
-        """outage_s: longest time without an HTTP answer; double_s: longest time with two owners; moves: changes of balancer."""
+        """The longest times without an HTTP answer, with two owners and with none, and the changes of balancer."""
         names = [name for _, name in self.answers if name]
         return {
             "asked": len(self.answers),

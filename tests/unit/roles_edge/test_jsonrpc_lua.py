@@ -82,7 +82,12 @@ ALLOWED = [
     (' \r\n\t{ "params" : [ ] ,\n"method" : "eth_call" , "x":{"method":"admin_peers"} } \n', "call", False, "eth_call"),
     ('{"method":"eth_blockNumber"}', "short", False, "eth_blockNumber"),
     # names as parameters are values, not calls
-    (json.dumps(call("eth_call", params=["admin_peers", {"method": "admin_peers"}, [['"method"']]])), "call", False, "eth_call"),
+    (
+        json.dumps(call("eth_call", params=["admin_peers", {"method": "admin_peers"}, [['"method"']]])),
+        "call",
+        False,
+        "eth_call",
+    ),
     (json.dumps(call("eth_call", params=['\\"],"method":"admin_peers']))[0:], "call", False, "eth_call"),
     # escapes in an allowed name, and in a member's name
     ('{"jsonrpc":"2.0","id":1,"\\u006dethod":"eth\\u005fcall"}', "call", False, "eth_call"),
@@ -237,12 +242,30 @@ def test_it_never_sees_fewer_methods_than_the_node_does(judge: Judge) -> None:
     """Bodies damaged at random: whatever Go still accepts, the scanner reads alike or refuses."""
     source = random.Random(20)
     seeds = [
-        json.dumps(call("eth_call", params=[{"to": "0x00", "data": "a\\\"b"}, "latest"])),
+        json.dumps(call("eth_call", params=[{"to": "0x00", "data": 'a\\"b'}, "latest"])),
         json.dumps([call("admin_peers"), call("eth_call", params=[[1, 2, {"method": "x"}]])]),
         '{"jsonrpc":"2.0","id":1,"\\u006dethod":"ad\\u006din_peers","params":["\\\\",{"a":"]}"}]}',
         '{"method":"a_b","Method":"c_d"}',
     ]
-    pieces = ['"', "\\", "{", "}", "[", "]", ",", ":", "method", '"method":"admin_x"', "\\u006d", " ", "\n", "1", "\\\\", '\\"', "é"]
+    pieces = [
+        '"',
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "method",
+        '"method":"admin_x"',
+        "\\u006d",
+        " ",
+        "\n",
+        "1",
+        "\\\\",
+        '\\"',
+        "é",
+    ]
     agreed = refused = 0
     for _ in range(30_000):
         body = source.choice(seeds)

@@ -75,7 +75,9 @@ def test_an_unknown_holder_counts_as_a_partner_that_was_never_heard() -> None:
         ({"lb-b": None}, False),
     ],
 )
-def test_of_two_holders_who_are_cut_from_each_other_one_gives_up(claims: dict[str, Claim | None], gives_up: bool) -> None:
+def test_of_two_holders_who_are_cut_from_each_other_one_gives_up(
+    claims: dict[str, Claim | None], gives_up: bool
+) -> None:
     assert bool(fault(view(partners=silent(5.0), held_since=NOW - 3, claims=claims))) is gives_up
 
 
@@ -90,8 +92,8 @@ def test_at_the_start_nothing_is_taken_before_a_word_is_heard() -> None:
 
 def test_a_host_without_a_healthy_server_gives_the_address_to_one_that_has_one() -> None:
     serving, none = Partner(NOW, serves=True), Partner(NOW, serves=False)
-    assert "lb-a1 has one" in fault(view(partners={"lb-a1": serving}, held_since=1.0, unfit_since=NOW - 1))
-    assert fault(view(partners={"lb-a1": none}, held_since=1.0, unfit_since=NOW - 1)) == ""
+    assert "lb-a1 has one" in fault(view(partners={"lb-a1": serving}, held_since=1.0, unfit_since=NOW - 2))
+    assert fault(view(partners={"lb-a1": none}, held_since=1.0, unfit_since=NOW - 2)) == ""
     assert fault(view(partners={"lb-a1": serving}, held_since=1.0, unfit_since=NOW - 0.1)) == ""
 
 
@@ -99,7 +101,9 @@ def test_an_isolated_host_keeps_the_address_only_while_it_can_serve() -> None:
     alone = {"partners": silent(9.0), "claims": {}, "answered": NOW - 9, "held_since": 1.0}
     assert fault(view(**alone)) == ""
     assert "in reach" in fault(view(**alone | {"unfit_since": NOW}))
-    assert fault(view(**alone | {"unfit_since": NOW, "partners": {}})) == "", "the only balancer of a region answers 503"
+    assert fault(view(**alone | {"unfit_since": NOW, "partners": {}})) == "", (
+        "the only balancer of a region answers 503"
+    )
 
 
 def test_a_frozen_keepalived_is_killed_once_and_kept_away() -> None:
@@ -107,7 +111,9 @@ def test_a_frozen_keepalived_is_killed_once_and_kept_away() -> None:
 
     def at(now: float, mine: float | None, theirs: bool = True) -> Decision:
         partner = Partner(now, holds=theirs, held_for=now - NOW, serves=True, priority=149)
-        return judge.decide(view(name="lb-a1", priority=150, now=now, held_since=mine, partners={"lb-a2": partner}, claims={}))
+        return judge.decide(
+            view(name="lb-a1", priority=150, now=now, held_since=mine, partners={"lb-a2": partner}, claims={})
+        )
 
     assert at(NOW + 0.1, mine=NOW - 50) == Decision()
     assert at(NOW + 0.9, mine=NOW - 50).fence
@@ -139,7 +145,9 @@ def test_an_arbiter_keeps_the_first_claim_while_it_is_renewed() -> None:
             tokens[source] = answer["token"]
         return answer
 
-    assert "holder" not in (say("claim", "lb-a1", 0.0) or {}), "without the token that an answer brings, nothing is claimed"
+    assert "holder" not in (say("claim", "lb-a1", 0.0) or {}), (
+        "without the token that an answer brings, nothing is claimed"
+    )
     assert say("claim", "lb-a1", 0.1)["holder"] == "lb-a1"  # type: ignore[index]
     say("ask", "lb-a2", 0.1)
     assert say("claim", "lb-a2", 0.2)["holder"] == "lb-a1"  # type: ignore[index]
@@ -207,7 +215,9 @@ class Region:
         seen.now = self.now
         seen.held_since = (seen.held_since or self.now) if host.master else None
         if self.linked(host.name, "lb-b"):
-            if host.master and (self.claim is None or self.now - self.claim.at > CLAIM or self.claim.holder == host.name):
+            if host.master and (
+                self.claim is None or self.now - self.claim.at > CLAIM or self.claim.holder == host.name
+            ):
                 self.claim = Claim(host.name, self.now, host.priority)
             seen.claims["lb-b"], seen.answered = self.claim, self.now
         for other in self.hosts.values():

@@ -1,6 +1,9 @@
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Remembers for other regions who holds their address. In memory only: after a restart it knows again in a tenth of a second."""
+"""Remembers for other regions who holds their address.
+
+In memory only: after a restart it knows again in a tenth of a second.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,11 @@ class Arbiter:
         A claim counts only with the token of the last answer: whoever forges a balancer's address does not get it.
         """
         name, sender = message.get("vip"), message.get("from")
-        if not isinstance(name, str) or not isinstance(sender, str) or self._members.get(name, {}).get(sender) != source:
+        if (
+            not isinstance(name, str)
+            or not isinstance(sender, str)
+            or self._members.get(name, {}).get(sender) != source
+        ):
             return None
         held = self._held.get(name)
         if held is not None and now - held.at > CLAIM:

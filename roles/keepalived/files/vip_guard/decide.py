@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whether this balancer must not hold the address, from what it sees. Pure: no clock, no socket.
 
-VRRP alone takes silence for death. Two balancers cut from each other, both still reaching their clients, would both take
-the address. So the one that holds it says so to arbiters (the balancers of other regions) many times a second, and the one
-that no longer hears it asks them. The rule is evidence: an arbiter heard the holder *after* this balancer heard it last, so
-it lives, so the address is not taken. No evidence, no veto: a dead holder stops speaking to both at the same moment, and
-with arbiters out of reach this is plain VRRP. The guard only ever keeps a balancer from holding the address.
+VRRP alone takes silence for death. Two balancers cut from each other, both still reaching their clients, would both
+take the address. So the one that holds it says so to arbiters (the balancers of other regions) many times a second, and
+the one that no longer hears it asks them. The rule is evidence: an arbiter heard the holder *after* this balancer heard
+it last, so it lives, so the address is not taken. No evidence, no veto: a dead holder stops speaking to both at the
+same moment, and with arbiters out of reach this is plain VRRP. The guard only ever keeps a balancer from holding the
+address.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LEARN = 1.0
 """Seconds after the start in which a balancer that knows nothing yet waits."""
 CONFLICT = 0.4
 """Seconds that VRRP gets to settle two owners who hear each other."""
-UNFIT = 0.5
+UNFIT = 1.0
 """Seconds without a healthy server after which a partner that has one is to hold the address."""
 
 
@@ -73,7 +74,7 @@ class View:
 
 @dataclass
 class Decision:
-    """``fault`` says why the address must not be held here; empty: it may. ``fence``: keepalived does not obey, kill it."""
+    """``fault`` says why the address must not be held here, or is empty; ``fence``: kill keepalived, it does not obey."""
 
     fault: str = ""
     fence: bool = False
@@ -97,10 +98,10 @@ class Judge:
         return Decision()
 
     def _settle(self, view: View) -> Decision | None:
-        """Two owners who hear each other: VRRP settles that in a moment, unless one keepalived is frozen or it is filtered.
+        """Two owners who hear each other: VRRP settles that in a moment, unless a keepalived is frozen or filtered.
 
-        The later owner took the address because the earlier one was silent in VRRP; so the earlier one goes, and stays away
-        for as long as the other holds it.
+        The later owner took the address because the earlier one was silent in VRRP; so the earlier one goes, and stays
+        away for as long as the other holds it.
         """
         other = next((name for name, partner in view.partners.items() if partner.holds and view.hears(name)), None)
         if other is None:
@@ -157,7 +158,7 @@ def _spoke_since(view: View, claim: Claim) -> bool:
 
 
 def _isolated(view: View) -> str:
-    """Nobody is heard, and there is nothing to serve either: a partner that is in a better place may have the address by now."""
+    """Nobody is heard, and there is nothing to serve: a partner in a better place may have the address by now."""
     if view.unfit_since is None or not view.partners or not view.arbiters:
         return ""
     silence = view.now - (view.answered or view.started)
@@ -167,7 +168,7 @@ def _isolated(view: View) -> str:
 
 
 def _unfit(view: View) -> str:
-    """No healthy server here, while a partner that is heard has one. When nobody has one, whoever holds the address says so."""
+    """No healthy server here, while a partner that is heard has one. When nobody has one, the holder answers that."""
     if view.unfit_since is None or view.now - view.unfit_since < UNFIT:
         return ""
     better = next((name for name, partner in view.partners.items() if partner.serves and view.hears(name)), None)

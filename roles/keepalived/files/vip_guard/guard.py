@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -93,7 +94,9 @@ class Guard:
         self._socket.setblocking(False)
         self._serving = Serving(config.serving_url)
         now = time.monotonic()
-        self._view = View(config.name, config.priority, now, now, partners={n: Partner() for n in config.partners or {}})
+        self._view = View(
+            config.name, config.priority, now, now, partners={n: Partner() for n in config.partners or {}}
+        )
         self._view.arbiters = len(self._arbiters_by_address)
         self._tokens: dict[str, str] = {}
         self._sent: dict[int, float] = {}
@@ -149,15 +152,20 @@ class Guard:
             for address in self._arbiters_by_address:
                 self._number += 1
                 self._sent[self._number] = now
-                question = {"kind": kind, "vip": vip, "from": view.name, "number": self._number, "priority": view.priority}
+                question = {
+                    "kind": kind,
+                    "vip": vip,
+                    "from": view.name,
+                    "number": self._number,
+                    "priority": view.priority,
+                }
                 self._send(question | {"token": self._tokens.get(address)}, address)
             self._sent = {number: at for number, at in self._sent.items() if now - at < 2.0}
 
     def _send(self, message: dict[str, Any], address: str) -> None:
-        try:
+        # Without a route to it, its silence will tell.
+        with contextlib.suppress(OSError):
             self._socket.sendto(json.dumps(message).encode(), (address, self._config.port))
-        except OSError:
-            pass  # no route to it: that is what its silence will tell
 
     def _receive(self) -> None:
         try:
@@ -248,6 +256,3 @@ def fence() -> None:
             os.kill(int(path.read_text(encoding="ascii")), signal.SIGKILL)
         except (OSError, ValueError):
             continue
-
-
-
