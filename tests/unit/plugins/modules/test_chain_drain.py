@@ -1,4 +1,4 @@
-"""chain_drain against a daemon's HTTP interface: a real server that holds a drain and takes its time."""
+"""chain_drain and chain_service_info against a daemon's HTTP interface: a real server that holds a drain and takes its time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).parents[4] / "plugins" / "modules" / "chain_drain.py"
+MODULES = Path(__file__).parents[4] / "plugins" / "modules"
 
 
 class Daemon:
@@ -61,14 +61,14 @@ class Daemon:
         }
 
 
-def run(port: int, check: bool = False, **arguments: object) -> dict[str, object]:
+def run(port: int, check: bool = False, module: str = "chain_drain", **arguments: object) -> dict[str, object]:
     payload = {"ANSIBLE_MODULE_ARGS": arguments | {"port": port, "_ansible_check_mode": check, "_ansible_diff": True}}
     code = (
         "import sys, runpy; from ansible.module_utils import basic; basic._ANSIBLE_ARGS = sys.stdin.buffer.read(); "
         "basic._ANSIBLE_PROFILE = 'legacy'; runpy.run_path(sys.argv[1], run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(MODULE)],
+        [sys.executable, "-c", code, str(MODULES / f"{module}.py")],
         input=json.dumps(payload),
         capture_output=True,
         text=True,
@@ -131,3 +131,21 @@ def test_no_daemon_is_a_failure_that_names_the_port() -> None:
 def test_a_drain_needs_a_reason(daemon: Daemon) -> None:
     assert "reason" in str(run(daemon.port, state="drained")["msg"])
     assert daemon.requests == []
+
+
+def test_info_says_whether_the_pair_serves(daemon: Daemon) -> None:
+    found = run(daemon.port, module="chain_service_info")
+    assert (found["changed"], found["in_service"], found["verdict"]) == (False, True, "healthy")
+    assert daemon.requests == ["GET /status"]
+
+
+def test_no_daemon_is_no_pair_in_service() -> None:
+    found = run(1, module="chain_service_info")
+    assert (found["in_service"], found["verdict"], found["status"]) == (False, "unknown", {})
+
+
+@pytest.mark.parametrize("daemon", [{"drained": True}], indirect=True)
+def test_info_waits_only_so_long(daemon: Daemon) -> None:
+    failed = run(daemon.port, module="chain_service_info", wait_in_service=1)
+    assert failed["failed"] is True
+    assert "not in service after 1 s" in str(failed["msg"])
