@@ -68,8 +68,9 @@ def edac(tree: Tree) -> bool:
 
 def ecc(table: list[Structure] | Unreadable) -> bool:
     """The firmware's word: every array corrects bits, or every module is wider than its data."""
+    if isinstance(table, Unreadable):
+        raise table
     found = modules(table)
-    assert not isinstance(table, Unreadable)
     kinds = [kind for kind in smbios.error_correction(table) if kind != "unknown"]
     if kinds:
         return all(kind in WITH_ECC for kind in kinds)
