@@ -1,0 +1,40 @@
+"""What all lab tests share: the running site, full or short length, and the order in which they make sense."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.lab.site import Site
+
+# A site is converged before it is broken, and what takes hosts apart comes last. Files that are not named come between.
+FIRST = ("test_wrong_values.py", "test_converge.py")
+LAST = ("test_failover.py", "test_interrupted.py", "test_consumer.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--case", default="", help="run this failover case only")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = Path(item.path).name
+        if name in FIRST:
+            return FIRST.index(name) - len(FIRST)
+        return 1 + LAST.index(name) if name in LAST else 0
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def full_length() -> bool:
+    """Whether everything is shown at full length (make prove) or the short form (make test)."""
+    return os.environ.get("CHAINOPS_FULL_LENGTH") == "1"
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    """The lab that is up."""
+    return Site()
