@@ -151,13 +151,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--genesis", type=Path)
     parser.add_argument("--scheme", default="path")
-    parser.add_argument("command", nargs="*")
-    given = parser.parse_args(arguments)
+    split = arguments.index("--")
+    given, command = parser.parse_args(arguments[:split]), arguments[split + 1 :]
     try:
         if given.what == "check":
-            check(given.network, given.data_dir, given.genesis, given.command)
+            check(given.network, given.data_dir, given.genesis, command)
         else:
-            print(init(given.network, given.data_dir, given.genesis, given.scheme, given.command))
+            print(init(given.network, given.data_dir, given.genesis, given.scheme, command))
     except (Refused, OSError, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)
         return 1
