@@ -50,6 +50,7 @@ class Manager:
         self.enablement = ""
         self.reasons: list[str] = []
         self.waited = 0.0
+        self.reloaded = False  # systemd has read its units anew
 
     @property
     def changed(self) -> bool:
@@ -72,8 +73,7 @@ class Manager:
         stale = self.unit.get("NeedDaemonReload") == "yes"
         missing = self.unit.get("LoadState") == "not-found"
         if (stale or missing) and not self.check:
-            self._do("daemon-reload")
-            self.unit = systemctl.show(self.name)
+            self._daemon_reload()
         state = self.unit.get("LoadState")
         if self.wish.state == "stopped" and not self.wish.enabled:
             return
@@ -170,7 +170,16 @@ class Manager:
             time.sleep(POLL_SECONDS)
             self.unit = systemctl.show(self.name)
 
+    def _daemon_reload(self) -> None:
+        self._do("daemon-reload")
+        self.reloaded = True
+        self.unit = systemctl.show(self.name)
+
     def _launch(self, restart: bool) -> None:
+        if not self.reloaded:
+            # The units that this one pulls in shall be as they are on disk, too: systemd says only of this one whether
+            # it is stale, and it keeps in mind for a while that a unit was not there.
+            self._daemon_reload()
         # A start that is wanted must not be refused because of starts before it (StartLimitBurst=). It fails on a unit
         # that systemd has not loaded, which has no such starts.
         systemctl.request("reset-failed", "--", self.name)
