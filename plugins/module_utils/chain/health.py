@@ -239,7 +239,7 @@ class _Judge:
                     self.add("importing", HOLD, STALE, what, policy.import_seconds)
                     return
             if self._catching_up():
-                self.add("syncing", FATAL, SYNCING, f"syncing: {what}")
+                self.add("syncing", FATAL, SYNCING, what)
             else:
                 self.add("stale", FATAL, STALE, f"{what}; it has not changed for {self.pair.still_seconds:.1f} s")
         elif behind > policy.max_lag_slots:

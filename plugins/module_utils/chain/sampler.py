@@ -15,7 +15,7 @@ from typing import Any
 from .beacon import BeaconClient, Checkpoint, Payload
 from .jsonrpc import Block, Call, ExecutionClient, HttpRpc, RpcError, parse_block
 from .samples import ConsensusSample, ExecutionSample, Progress, ReferenceSample
-from .transport import EndpointError, to_int
+from .transport import TIMEOUT, EndpointError, to_int
 
 # seconds after which peers, version and identity are asked for again
 SLOW_EVERY = 15.0
@@ -27,6 +27,10 @@ class Unusable(Exception):
 
 def _failure(error: Exception, client: Any) -> str:
     return str(error) if isinstance(error, (EndpointError, RpcError)) else f"{client}: {error}"
+
+
+def _timed_out(error: Exception) -> bool:
+    return isinstance(error, EndpointError) and error.kind == TIMEOUT
 
 
 class ExecutionProbe:
@@ -52,7 +56,7 @@ class ExecutionProbe:
             return self._sample(tuple(heights), deadline)
         except (EndpointError, RpcError, Unusable, ValueError) as error:
             self._slow_due = 0.0  # it may be another client that answers next
-            return ExecutionSample(error=_failure(error, self._client))
+            return ExecutionSample(error=_failure(error, self._client), timed_out=_timed_out(error))
 
     def _sample(self, heights: tuple[int, ...], deadline: float) -> ExecutionSample:
         calls: list[Call] = [("eth_syncing", [])]
@@ -163,7 +167,7 @@ class ConsensusProbe:
             return self._sample(deadline)
         except EndpointError as error:
             self._forget()
-            return ConsensusSample(error=str(error))
+            return ConsensusSample(error=str(error), timed_out=_timed_out(error))
 
     def _sample(self, deadline: float) -> ConsensusSample:
         client, now = self._client, self._clock()

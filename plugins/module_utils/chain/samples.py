@@ -29,6 +29,7 @@ class ExecutionSample:
     """``error`` is why the client gave no usable answer; everything else is then missing."""
 
     error: str | None = None
+    timed_out: bool = False  # that is its error: asking again would take as long again
     chain_id: int | None = None
     genesis_hash: str | None = None
     syncing: Progress | None = None
@@ -43,6 +44,7 @@ class ExecutionSample:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsensusSample:
     error: str | None = None
+    timed_out: bool = False
     syncing: Syncing | None = None
     payload: Payload | None = None  # of its head
     finalized: Checkpoint | None = None

@@ -18,7 +18,7 @@ from .samples import ConsensusSample, ExecutionSample, Identity, PairSample, Ref
 from .transport import Endpoint, EndpointError
 
 # part of the time that the first round of a look may take; the rest is for comparing hashes and looking twice
-FIRST_ROUND = 0.6
+FIRST_ROUND = 0.75
 
 
 class Pair:
@@ -83,19 +83,18 @@ class Survey:
         start = time.monotonic()
         views = self._round(start + seconds * FIRST_ROUND, {}, None)
         doubtful = [view for view in views if self._again(view)]
-        if not doubtful or not self._answering(doubtful):
+        if not doubtful:
             return views
-        first = {view.name: view for view in views}
-        again = {f"{kind} {view.name}" for view in doubtful for kind in ("execution", "consensus")}
-        again |= {f"reference {sample.name}" for sample in self.reference_samples if not sample.execution.error}
-        return self._round(start + seconds, first, again)
+        again = {f"execution {view.name}" for view in doubtful}
+        again |= {f"consensus {view.name}" for view in doubtful if not view.sample.consensus.timed_out}
+        again |= {f"reference {sample.name}" for sample in self.reference_samples if not sample.execution.timed_out}
+        return self._round(start + seconds, {view.name: view for view in views}, again)
 
     def _again(self, view: View) -> bool:
-        waiting = self._references and not view.assessment.admissible
-        return bool(waiting) or any(finding.weight in (FATAL, HOLD) for finding in view.assessment.findings)
-
-    def _answering(self, views: Sequence[View]) -> bool:
-        return any(not view.sample.execution.error for view in views)
+        if view.sample.execution.timed_out:
+            return False
+        uncompared = self._references and not view.assessment.admissible
+        return bool(uncompared) or any(finding.weight in (FATAL, HOLD) for finding in view.assessment.findings)
 
     def _round(self, deadline: float, before: Mapping[str, View], only: set[str] | None) -> list[View]:
         answers = self._crew.round(self._heights, deadline, only)
@@ -103,7 +102,9 @@ class Survey:
         if only is None:
             self.reference_samples = tuple(
                 answers.get(f"reference {probe.name}")
-                or ReferenceSample(name=probe.name, execution=ExecutionSample(error=f"{probe.name}: {late}"))
+                or ReferenceSample(
+                    name=probe.name, execution=ExecutionSample(error=f"{probe.name}: {late}", timed_out=True)
+                )
                 for probe in self._references
             )
         else:
@@ -117,8 +118,12 @@ class Survey:
             if only is not None and key not in only:
                 views.append(before[pair.name])
                 continue
-            execution = answers.get(key) or ExecutionSample(error=f"{pair.execution}: {late}")
-            consensus = answers.get(f"consensus {pair.name}") or ConsensusSample(error=f"{pair.consensus}: {late}")
+            execution = answers.get(key) or ExecutionSample(error=f"{pair.execution}: {late}", timed_out=True)
+            consensus = answers.get(f"consensus {pair.name}")
+            if consensus is None and only is not None and f"consensus {pair.name}" not in only:
+                consensus = before[pair.name].sample.consensus
+            if consensus is None:
+                consensus = ConsensusSample(error=f"{pair.consensus}: {late}", timed_out=True)
             daemon = before[pair.name].daemon if pair.name in before else None
             if pair.status and only is None:
                 daemon = answers.get(f"status {pair.name}") or {"error": f"{pair.status}: {late}"}
