@@ -13,6 +13,7 @@ import time
 
 from . import pages
 from .config import Config
+from .history import History
 from .loop import Loop, log
 from .server import Request, Response, Server, listen
 from .state import DrainFile
@@ -39,6 +40,7 @@ class Daemon:
         self.config = config
         self.drains = DrainFile(config.state_dir)
         self.loop = Loop(config)
+        self.history = History()
         self.stop = threading.Event()
         self._told = ""
         http = [listen(address, config.http_port) for address in config.listen]
@@ -64,6 +66,8 @@ class Daemon:
         snapshot = self.loop.snapshot
         if snapshot and time.monotonic() - self.server.beat < 5:
             answer = self._service()
+            looked = snapshot.assessment
+            self.history.note(snapshot.wall, looked.age_seconds, looked.lag_blocks, answer.up)
             words = " ".join((answer.reason if answer.up else f"out of service: {answer.reason}").split())[:300]
             notify("WATCHDOG=1" if words == self._told else f"WATCHDOG=1\nSTATUS={words}")
             self._told = words
@@ -83,14 +87,19 @@ class Daemon:
             return Response(500, f"{error}\n".encode())
 
     def _route(self, request: Request) -> Response:
-        readers = {"/health": self._health, "/status": self._status, "/metrics": self._metrics}
+        readers = {
+            "/health": self._health,
+            "/status": self._status,
+            "/metrics": self._metrics,
+            "/history": lambda: Response(200, self.history.json(), JSON),
+        }
         if request.path in readers:
             if request.method not in ("GET", "HEAD", "OPTIONS"):
                 return Response(405, b"only GET, HEAD and OPTIONS\n")
             return readers[request.path]()
         if request.path == "/drain":
             return self._drain(request)
-        return Response(404, b"there are /health, /status, /metrics and /drain\n")
+        return Response(404, b"there are /health, /status, /metrics, /history and /drain\n")
 
     def _health(self) -> Response:
         answer = self._service()
