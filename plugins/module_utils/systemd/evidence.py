@@ -126,7 +126,7 @@ class Evidence:
         if release and running.startswith(f"{Path(release).parent}/"):
             if not running.startswith(f"{self.release}/"):
                 return f"it runs {running.removesuffix(' (deleted)')}, and {release} is {self.release}"
-        elif release:
+        elif release and os.path.lexists(release):  # in check mode it may not be there yet
             # an interpreter, or no main process
             if self._same(record.invocation) and record.release:
                 changed = record.release != self.release
