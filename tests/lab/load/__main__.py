@@ -45,7 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("urls", nargs="+", metavar="URL", help="addresses, tried in this order by every request")
     run.add_argument("--rate", type=float, default=200.0, help="requests started a second (default %(default)s)")
     run.add_argument("--duration", type=float, help="seconds (default: until SIGTERM or ^C)")
-    run.add_argument("--timeout", type=float, default=10.0, help="seconds to wait at one address (default %(default)s)")
+    run.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for an answer (default %(default)s)")
+    run.add_argument(
+        "--patience",
+        type=float,
+        default=3.0,
+        help="seconds to wait while another address is left to try (default %(default)s)",
+    )
     run.add_argument(
         "--fresh",
         type=float,
@@ -85,6 +91,7 @@ async def _run(arguments: argparse.Namespace, trace: TextIO | None) -> dict[str,
         rate=arguments.rate,
         duration=arguments.duration,
         timeout=arguments.timeout,
+        patience=arguments.patience,
         fresh=arguments.fresh,
         senders=arguments.senders,
         seed=arguments.seed,

@@ -155,24 +155,27 @@ class Client:
         self._start = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
         self._idle: deque[Connection] = deque()
 
-    async def post(self, body: bytes, timeout: float, fresh: bool = False) -> Answer:
+    async def post(
+        self, body: bytes, timeout: float, fresh: bool = False, connect_timeout: float | None = None
+    ) -> Answer:
         """One request. ``fresh`` opens a connection for it and closes it after; raises RequestFailed."""
         connection: Connection | None = None
         try:
             async with asyncio.timeout(timeout):
                 connection = None if fresh else self._kept()
                 if connection is None:
-                    loop = asyncio.get_running_loop()
-                    _, connection = await loop.create_connection(Connection, self.host, self.port, ssl=self.tls)
+                    async with asyncio.timeout(connect_timeout):
+                        loop = asyncio.get_running_loop()
+                        _, connection = await loop.create_connection(Connection, self.host, self.port, ssl=self.tls)
                 close = "Connection: close\r\n" if fresh else ""
                 answer = await connection.send(
                     f"{self._start}{close}Content-Length: {len(body)}\r\n\r\n".encode() + body
                 )
         except TimeoutError:
-            begun = connection is not None and connection.begun
-            if connection:
-                connection.close()
-            raise RequestFailed(f"no answer in {timeout:g} s", begun) from None
+            if connection is None:
+                raise RequestFailed("no connection in time") from None
+            connection.close()
+            raise RequestFailed(f"no answer in {timeout:g} s", connection.begun) from None
         except OSError as error:
             raise RequestFailed(f"cannot connect: {error.strerror or error}") from None
         except RequestFailed:

@@ -45,6 +45,8 @@ class Options:
     rate: float = 200.0
     duration: float | None = None
     timeout: float = 10.0
+    patience: float = 3.0
+    """Seconds to wait for an answer while another address is left to try; a third of that for a connection."""
     fresh: float = 0.25
     """Share of requests that open a connection of their own; the others share kept ones."""
     senders: int = COUNT
@@ -134,8 +136,10 @@ class Generator:
         for attempt, client in enumerate(self._clients, 1):
             record.attempts = attempt
             record.ok, record.error, record.begun = False, "", False
+            last = attempt == len(self._clients)
+            timeout = self.options.timeout if last else self.options.patience
             try:
-                answer = await client.post(body, self.options.timeout, fresh)
+                answer = await client.post(body, timeout, fresh, None if last else timeout / 3)
                 self._read(record, answer, judge)
                 record.ok = True
             except RequestFailed as failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -117,6 +118,24 @@ def test_silence_ends_in_time(pieces: list[bytes], begun: bool) -> None:
     with pytest.raises(RequestFailed, match=r"no answer in 0\.1 s") as failed:
         post(answering(*pieces, close=False)[0], timeout=0.1)
     assert failed.value.begun is begun
+
+
+def test_a_connection_that_does_not_come_is_waited_for_less() -> None:
+    async def run() -> None:
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            waiting = [asyncio.open_connection(*full.getsockname()) for _ in range(3)]
+            tasks = [asyncio.create_task(each) for each in waiting]
+            await asyncio.sleep(0.05)
+            try:
+                await Client(f"http://127.0.0.1:{full.getsockname()[1]}").post(b"", 5.0, connect_timeout=0.1)
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    with pytest.raises(RequestFailed, match="no connection in time"):
+        asyncio.run(run())
 
 
 def test_nobody_there() -> None:

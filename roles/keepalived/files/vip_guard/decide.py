@@ -74,7 +74,7 @@ class View:
 
 @dataclass
 class Decision:
-    """``fault`` says why the address must not be held here, or is empty; ``fence``: kill keepalived, it does not obey."""
+    """``fault`` says why the address must not be held here; ``fence``: keepalived does not obey and must be killed."""
 
     fault: str = ""
     fence: bool = False
