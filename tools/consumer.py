@@ -102,10 +102,10 @@ def list_tasks() -> str:
 def documentation() -> str:
     """A user finds each role and plugin with ansible-doc."""
     roles = sorted(path.parents[1].name for path in SOURCE.glob("roles/*/meta/argument_specs.yml"))
-    problems = [failed(("ansible-doc", "-t", "role", f"{NAME}.{role}")) for role in roles]
     modules = sorted(path.stem for path in SOURCE.glob("plugins/modules/*.py"))
-    problems.append(failed(("ansible-doc", *(f"{NAME}.{module}" for module in modules))))
-    return "\n".join(filter(None, problems))
+    return failed(("ansible-doc", "-t", "role", *(f"{NAME}.{role}" for role in roles))) or failed(
+        ("ansible-doc", *(f"{NAME}.{module}" for module in modules))
+    )
 
 
 def run(words: list[str]) -> int:
