@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, meta
+from jinja2 import Environment, meta, nodes
 
 ROOT = Path(__file__).resolve().parents[3]
 # Variables that Ansible itself defines; `item` only for what a plugin loops over.
@@ -63,7 +63,10 @@ def load(path: Path) -> Any:
 def used(text: str) -> set[str]:
     """Variables that a template reads from outside of itself."""
     text = re.sub(r"\A#jinja2:.*\n", "", text)
-    return meta.find_undeclared_variables(ENVIRONMENT.parse(text))
+    tree = ENVIRONMENT.parse(text)
+    # What is set in one branch and read in another counts as undeclared; whether the branches fit is for its own tests.
+    assigned = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
+    return meta.find_undeclared_variables(tree) - assigned
 
 
 def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -45,7 +45,9 @@ def action(task: dict) -> str:
 
 def reads_missing_facts(task: dict) -> bool:
     """Facts that the play has gathered already are not read again: no round trip."""
-    return action(task) == "ansible.builtin.setup" and "is not defined" in str(task.get("when"))
+    return action(task) == "ansible.builtin.setup" and any(
+        words in str(task.get("when")) for words in ("is not defined", "not in ansible_facts")
+    )
 
 
 @each_role
