@@ -26,6 +26,7 @@ from pathlib import Path
 
 CONFIG = [Path("/etc/haproxy/haproxy.cfg"), Path("/etc/haproxy/conf.d")]
 RUN = Path("/run/haproxy")
+HAPROXY = "/usr/sbin/haproxy"
 
 FIELDS = (
     "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
@@ -180,14 +181,20 @@ def merge(known: list[Server], running: str) -> list[str]:
 
 
 def check() -> None:
-    argv = ["/usr/sbin/haproxy", "-c", "-q", *(word for path in CONFIG for word in ("-f", str(path)))]
+    """Let HAProxy read its configuration; of what it says, the errors are shown, not the states it would start with."""
+    argv = [HAPROXY, "-c", *(word for path in CONFIG for word in ("-f", str(path)))]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Problem(f"not reloaded, the configuration is not valid:\n{done.stdout}{done.stderr}")
+        said = (done.stdout + done.stderr).splitlines()
+        errors = [line for line in said if line.startswith("[ALERT]")] or said
+        raise Problem("the configuration is not valid:\n" + "\n".join(errors))
 
 
 def reload() -> None:
-    check()
+    try:
+        check()
+    except Problem as problem:
+        raise Problem(f"not reloaded, {problem}") from None
     known = servers(configuration())
     write_states(merge(known, ask("admin.sock", "show servers state")))
     try:
@@ -200,7 +207,7 @@ def reload() -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="No start of HAProxy admits a server which no check has found good")
-    parser.add_argument("command", choices=["cold", "reload", "servers"])
+    parser.add_argument("command", choices=["check", "cold", "reload", "servers"])
     command = parser.parse_args().command
     os.umask(0o027)
     try:
@@ -208,6 +215,8 @@ def main() -> int:
             write_states(server.cold() for server in servers(configuration()))
         elif command == "reload":
             reload()
+        elif command == "check":
+            check()
         else:
             print(json.dumps([[server.backend, server.name] for server in servers(configuration())]))
     except Problem as problem:

@@ -157,6 +157,21 @@ def test_a_reload_uses_the_states_once_and_leaves_the_file_cold(
     assert ("the old one goes on" in capsys.readouterr().err) is bool(code)
 
 
+def test_a_configuration_that_is_not_valid_is_not_loaded(
+    admission: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in = tmp_path / "haproxy"
+    stand_in.write_text("#!/bin/sh\necho '[WARNING] noise'\necho \"[ALERT] $*\" >&2\nexit 1\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(admission, "HAPROXY", str(stand_in))
+    monkeypatch.setattr(sys, "argv", ["admission", "reload"])
+    assert admission.main() == 1
+    assert not (tmp_path / "admission.state").exists()
+    said = capsys.readouterr().err
+    assert said.startswith("admission: not reloaded, the configuration is not valid:\n[ALERT] -c -f ")
+    assert "noise" not in said
+
+
 def test_without_a_running_process_nothing_is_reloaded(
     admission: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
