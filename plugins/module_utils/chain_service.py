@@ -17,7 +17,23 @@ class NoDaemon(Exception):
 
 
 def ask(port: int, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-    """The daemon's status, which it answers to every request."""
+    """The daemon's status, which it answers to every request about it."""
+    status = fetch(port, method, path, body)
+    if "in_service" not in status:
+        raise NoDaemon(f"its answer to {method} {path} is no status")
+    return status
+
+
+def remembered(port: int) -> dict[str, Any]:
+    """The daemon's memory of the last hours; empty where it has none."""
+    try:
+        return fetch(port, "GET", "/history")
+    except NoDaemon:
+        return {}
+
+
+def fetch(port: int, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+    """A JSON object that the daemon answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
@@ -25,10 +41,10 @@ def ask(port: int, method: str, path: str, body: dict[str, str] | None = None) -
         text = answer.read(1 << 20)
         if answer.status != 200:
             raise NoDaemon(f"it answers {method} {path} with HTTP status {answer.status}")
-        status = json.loads(text)
-        if not isinstance(status, dict) or "in_service" not in status:
-            raise NoDaemon(f"its answer to {method} {path} is no status")
-        return status
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise NoDaemon(f"its answer to {method} {path} is no object")
+        return found
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NoDaemon(str(error)) from None
     finally:
