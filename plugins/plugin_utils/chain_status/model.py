@@ -95,6 +95,11 @@ def short_version(text: Any) -> str:
     return f"{found['name']} {found['version']}" if found else str(text or "")[:40]
 
 
+def short_hashes(text: Any) -> str:
+    """A hash in a sentence needs to be recognised only."""
+    return re.sub(r"\b(0x[0-9a-f]{6})[0-9a-f]{52,}([0-9a-f]{4})\b", r"\1…\2", str(text))
+
+
 def pairs_of(hosts: list[str], hostvars: Mapping[str, Any], register: str) -> list[Pair]:
     """A pair for each host: the primaries first, references last."""
     found = []
@@ -124,8 +129,8 @@ def read(pair: Pair, answer: Mapping[str, Any]) -> None:
     pair.in_service = bool(answer.get("in_service"))
     pair.state = str(answer.get("verdict") or "unknown")
     pair.drain = dict(status["drain"]) if status.get("drain") else None
-    pair.findings = [str(finding.get("text", "")) for finding in status.get("reasons") or []]
-    pair.reason = str(status.get("obstacle") or (pair.findings or [answer.get("reason") or ""])[0])
+    pair.findings = [short_hashes(finding.get("text", "")) for finding in status.get("reasons") or []]
+    pair.reason = short_hashes(status.get("obstacle") or (pair.findings or [answer.get("reason") or ""])[0])
     pair.reason = pair.drained_by or pair.reason
     if pair.reason == pair.state:
         pair.reason = ""

@@ -39,14 +39,14 @@ th, td { padding: .45rem .6rem; border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; }
 th { font-size: .78rem; font-weight: 600; color: var(--soft); }
 td.number, th.number { text-align: right; }
-tr.why td { white-space: normal; padding-top: 0; }
+tr.why td { white-space: normal; overflow-wrap: anywhere; padding-top: 0; }
 tr.told td { border-bottom: 0; }
 .good, .fair, .bad { font-weight: 600; }
 .good { color: var(--good); }
 .fair { color: var(--fair); }
 .bad { color: var(--bad); }
 .cards { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); }
-.card { padding: .9rem 1rem; min-width: 0; }
+.card { padding: .9rem 1rem; min-width: 0; overflow-wrap: anywhere; }
 .head { display: flex; justify-content: space-between; gap: 1rem; flex-wrap: wrap; }
 ul { margin: .4rem 0; padding-left: 1.1rem; }
 details { margin-top: .6rem; }
