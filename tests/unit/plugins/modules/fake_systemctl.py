@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A systemctl and journalctl that keeps its units in a file: what tests need of them, and no more.
 
 FAKE_SYSTEMD names a JSON file: {"units": {name: {property: value}}, "does": {"verb name": {…}}, "calls": []}.

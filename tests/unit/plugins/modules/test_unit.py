@@ -73,7 +73,7 @@ class Systemd:
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     commands = tmp_path / "bin"
     commands.mkdir()
-    fake = Path(__file__).with_name("fake_systemctl.py").read_text().partition("\n")[2]
+    fake = Path(__file__).with_name("fake_systemctl.py").read_text()
     for name in ("systemctl", "journalctl"):
         (commands / name).write_text(f"#!{sys.executable}\n{fake}")
         (commands / name).chmod(0o755)
