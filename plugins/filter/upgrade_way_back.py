@@ -11,13 +11,13 @@ from ansible_collections.chainops.infra.plugins.module_utils import upgrade
 
 def upgrade_way_back(
     steps: list[Mapping[str, str]],
-    current: Mapping[str, str],
+    now: Mapping[str, Mapping[str, str]],
     releases: Mapping[str, Mapping[str, Any]],
     data_dirs: Mapping[str, str],
 ) -> dict[str, Any]:
     """What has to go back, and what cannot."""
     try:
-        return upgrade.way_back(steps, current, releases, data_dirs)
+        return upgrade.way_back(steps, now, releases, data_dirs)
     except (KeyError, TypeError, AttributeError) as error:
         raise AnsibleFilterError(f"upgrade_way_back: {error!r}") from error
 

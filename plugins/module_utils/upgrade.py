@@ -39,17 +39,21 @@ def plan(current: Mapping[str, str], wanted: Mapping[str, str], drain: Mapping[s
 
 def way_back(
     steps: list[Mapping[str, str]],
-    current: Mapping[str, str],
+    now: Mapping[str, Mapping[str, str]],
     releases: Mapping[str, Mapping[str, Any]],
     data_dirs: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What has to go back to where it was; and what cannot, with the commands that remain."""
+    """What has to go back to where it was; and what cannot, with the commands that remain.
+
+    Where the old version still runs, the new one was never started, and the database is as it was.
+    """
     back, stuck, commands = [], [], []
     for step in steps:
         client, old, new = step["client"], step["from"], step["to"]
-        if current.get(client) == old:
+        if now["current"].get(client) == old:
             continue
-        if old in (releases[client].get(new, {}).get("rollback_to") or []):
+        untouched = now.get("running", {}).get(client) == old
+        if untouched or old in (releases[client].get(new, {}).get("rollback_to") or []):
             back.append({"client": client, "version": old})
             continue
         stuck.append(

@@ -49,6 +49,13 @@ installed:
   returned: success
   type: dict
   sample: {geth: ["1.17.8", "1.17.6"]}
+running:
+  description:
+    - The version that processes run, by name, whatever is current. Needs root, and sees executables only, no scripts.
+      A release of which no process runs, or several versions do, has none.
+  returned: success
+  type: dict
+  sample: {geth: "1.17.6"}
 """
 
 from pathlib import Path
@@ -57,6 +64,19 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.release.errors import ReleaseError
 from ..module_utils.release.store import Store
+
+
+def running(base: Path) -> str | None:
+    """The one version below a release's directory that processes run."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            executable = (process / "exe").readlink()
+        except OSError:
+            continue  # it has ended, is a thread of the kernel, or is not ours to look at
+        if executable.is_relative_to(base):
+            found.add(executable.relative_to(base).parts[0])
+    return found.pop() if len(found) == 1 else None
 
 
 def main() -> None:
@@ -71,12 +91,14 @@ def main() -> None:
     try:
         current = {name: store.current() for name, store in stores.items()}
         installed = {name: store.versions() for name, store in stores.items()}
+        alive = {name: running(store.base.resolve()) for name, store in stores.items()}
     except (ReleaseError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
         current={name: version for name, version in current.items() if version},
         installed={name: versions for name, versions in installed.items() if versions},
+        running={name: version for name, version in alive.items() if version},
     )
 
 

@@ -64,37 +64,43 @@ def test_a_plan_needs_dictionaries(bad):
 
 def test_what_the_release_data_allows_goes_back():
     steps = upgrade_plan(HERE, {"geth": "1.17.8"})["steps"]
-    back = upgrade_way_back(steps, {"geth": "1.17.8"}, RELEASES, DIRS)
+    back = upgrade_way_back(steps, {"current": {"geth": "1.17.8"}}, RELEASES, DIRS)
     assert back == {"roll_back": [{"client": "geth", "version": "1.17.6"}], "stuck": [], "resync": []}
 
 
 def test_what_was_not_reached_does_not_go_back():
     steps = upgrade_plan(HERE, {"geth": "1.17.8", "prysm": "7.0.0"})["steps"]
-    back = upgrade_way_back(steps, {"geth": "1.17.8", "prysm": "6.0.4"}, RELEASES, DIRS)
+    back = upgrade_way_back(steps, {"current": {"geth": "1.17.8", "prysm": "6.0.4"}}, RELEASES, DIRS)
     assert [each["client"] for each in back["roll_back"]] == ["geth"]
     assert back["stuck"] == []
-    assert upgrade_way_back(steps, HERE, RELEASES, DIRS) == {"roll_back": [], "stuck": [], "resync": []}
+    assert upgrade_way_back(steps, {"current": HERE}, RELEASES, DIRS) == {"roll_back": [], "stuck": [], "resync": []}
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "3.0.0", "4.0.0"])
 def test_without_the_datas_word_there_is_no_way_back(version):
     steps = upgrade_plan(HERE, {"geth": version})["steps"]
-    back = upgrade_way_back(steps, {"geth": version}, RELEASES, DIRS)
+    back = upgrade_way_back(steps, {"current": {"geth": version}}, RELEASES, DIRS)
     assert back["roll_back"] == []
     assert f"geth_releases['{version}'].rollback_to does not name 1.17.6" in back["stuck"][0]
     assert back["resync"] == ["systemctl stop geth && rm -r /var/lib/geth/geth/chaindata && systemctl start geth"]
 
 
+def test_a_version_that_was_never_started_has_not_touched_the_database():
+    steps = upgrade_plan(HERE, {"geth": "2.0.0"})["steps"]
+    now = {"current": {"geth": "2.0.0"}, "running": {"geth": "1.17.6"}}
+    assert upgrade_way_back(steps, now, RELEASES, DIRS)["roll_back"] == [{"client": "geth", "version": "1.17.6"}]
+
+
 def test_a_pair_goes_back_as_a_whole_or_not_at_all():
     steps = upgrade_plan(HERE, {"geth": "1.17.8", "prysm": "7.0.0"})["steps"]
-    back = upgrade_way_back(steps, {"geth": "1.17.8", "prysm": "7.0.0"}, RELEASES, DIRS)
+    back = upgrade_way_back(steps, {"current": {"geth": "1.17.8", "prysm": "7.0.0"}}, RELEASES, DIRS)
     assert back["roll_back"] == []
     assert back["resync"] == ["systemctl stop prysm && rm -r /var/lib/prysm/beaconchaindata && systemctl start prysm"]
 
 
 def test_data_that_has_not_the_form_is_said_to_be_so():
     with pytest.raises(AnsibleFilterError, match="upgrade_way_back"):
-        upgrade_way_back([{"client": "geth", "from": "1", "to": "2"}], {"geth": "2"}, {}, DIRS)
+        upgrade_way_back([{"client": "geth", "from": "1", "to": "2"}], {"current": {"geth": "2"}}, {}, DIRS)
 
 
 def test_endpoints_are_at_service_addresses():

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import time
 
 import pytest
@@ -34,6 +36,18 @@ def test_versions_of_each_release(tmp_path):
     result = run_module(release_info, names=["geth", "prysm", "lighthouse"], root=str(tmp_path))
     assert result["current"] == {"geth": "1.17.6"}
     assert result["installed"] == {"geth": ["1.17.8", "1.17.6"], "prysm": ["6.0.4"]}
+
+
+def test_the_version_that_runs_is_told_whatever_is_current(tmp_path):
+    install(tmp_path, "sleeper", "2", "1", current="2")
+    shutil.copy(shutil.which("sleep"), tmp_path / "sleeper" / "1" / "sleep")
+    process = subprocess.Popen([tmp_path / "sleeper" / "1" / "sleep", "60"])
+    try:
+        assert run_module(release_info, names=["sleeper"], root=str(tmp_path))["running"] == {"sleeper": "1"}
+    finally:
+        process.kill()
+        process.wait()
+    assert run_module(release_info, names=["sleeper"], root=str(tmp_path))["running"] == {}
 
 
 def test_a_current_that_is_no_link_is_said(tmp_path):
