@@ -50,6 +50,10 @@ class RoleOnHost:
         """The cause of an error, as the end of a sentence; nothing where it could hold a secret."""
         return "" if self.mentions(expression, self.hidden) else f": {reason(error)}"
 
+    def lacks_facts(self, expression: t.Any) -> bool:
+        """Whether an expression reads facts, and this host has none yet: whatever it gives then is no answer."""
+        return not self.raw.get("ansible_facts") and "ansible_facts" in self.role.reads(expression)
+
     def where(self, name: str) -> tuple[str, ...]:
         """Where the inventory set an option; nowhere for a role's default."""
         place = origin(self.raw.get(name), outside=self.role.path)
@@ -76,6 +80,8 @@ def check_option(result: RoleOnHost, name: str, option: dict[str, t.Any]) -> Non
     try:
         if not names:
             raise Unset
+        if result.lacks_facts(result.raw[names[0]]):
+            raise NeedsFacts
         value = result.scope.template(result.scope.variables[names[0]])
     except Unset:
         if option.get("required"):
@@ -135,7 +141,7 @@ def applies(result: RoleOnHost, when: t.Any, what: str) -> bool:
         return True
     if result.mentions(when, result.bad):
         return False
-    if result.mentions(when, result.waiting):
+    if result.mentions(when, result.waiting) or result.lacks_facts(when):
         result.notes.append(f"{what} needs facts")
         return False
     try:
@@ -154,7 +160,7 @@ def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
     if result.mentions([that, when], result.bad) or not applies(result, when, what):
         return
     try:
-        if result.mentions(that, result.waiting):
+        if result.mentions(that, result.waiting) or result.lacks_facts(that):
             raise NeedsFacts
         if result.scope.condition(that):
             return

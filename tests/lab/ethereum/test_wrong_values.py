@@ -1,11 +1,13 @@
 """Wrong variable values are refused before any host is touched, in words that help.
 
 The cases stand in wrong_values.yml. All are evaluated in this process with the lab's inventory: nothing here could
-reach a host, and the lab need not be up. That the action itself opens no connection is tests/unit's business.
+reach a host, and the lab need not be up. One real run shows that the action opens no connection either.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,3 +86,20 @@ def test_refused(inventory: CheckedInventory, control: Outcome, trusted: dict[st
     named = [*case["vars"], *case.get("also", [])]
     noise = [line for m in new if not any(n in (line := f"{m.variable} {m.text}") for n in named)]
     assert noise == []
+
+
+def test_no_connection_is_opened(tmp_path: Path) -> None:
+    """A real run, in which ssh is a program that leaves a mark when it is started."""
+    mark, ssh, playbook = tmp_path / "connected", tmp_path / "ssh", tmp_path / "playbook.yml"
+    ssh.write_text(f"#!/bin/sh\ntouch {mark}\nexit 255\n")
+    ssh.chmod(0o755)
+    task = {"chainops.infra.preflight": {"layers": list(LAYERS)}, "run_once": True}
+    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    argv = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", ROOT / "inventories" / "lab"]
+    extra = ["-e", f"ansible_ssh_executable={ssh}", "-e", "geth_network=mainet"]
+    done = subprocess.run([*argv, *extra], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert 'geth_network = "mainet": must be one of mainnet, hoodi, sepolia, custom; did you mean mainnet?' in (
+        done.stdout + done.stderr
+    )
+    assert not mark.exists()

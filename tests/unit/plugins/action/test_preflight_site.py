@@ -48,6 +48,22 @@ def test_what_needs_facts_waits_for_them(tmp_path: Path) -> None:
     assert ("eth-a", "role node: the check node_cache_mb >= 512 needs facts") in notes
 
 
+def test_a_default_for_a_missing_fact_is_no_answer(tmp_path: Path) -> None:
+    root = write_collection(tmp_path)
+    option = {"type": "str", "default": "{{ ansible_facts.interface | default('') }}"}
+    rules = {"patterns": {"balancer_interface": {"regex": ".+", "means": "an interface"}}}
+    rules["checks"] = [{"that": "ansible_facts.kernel | default('') != ''", "message": "no kernel"}]
+    write_role(root, "balancer", {"balancer_interface": option}, rules)
+    notes = ("lb-a", "role balancer: balancer_interface needs facts")
+    mistakes, found = check(tmp_path)
+    assert [mistake for mistake in mistakes if mistake.startswith("lb-a: balancer_i")] == []
+    assert notes in found
+    assert ("lb-a", "role balancer: the check ansible_facts.kernel | default('') != '' needs facts") in found
+    mistakes, _notes = check(tmp_path, facts=FACTS)
+    assert 'lb-a: balancer_interface = "": must be an interface' in mistakes
+    assert "lb-a: no kernel" in mistakes
+
+
 def test_facts_are_read_where_gathered(tmp_path: Path) -> None:
     mistakes, _notes = check(tmp_path, facts={"memtotal_mb": 1000})
     assert mistakes == [f"{host}: node_cache_mb = 300: must be at least 512" for host in ("eth-a", "eth-b")]
