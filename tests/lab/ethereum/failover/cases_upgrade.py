@@ -101,8 +101,8 @@ def broken_release(world: World) -> Iterator[Path]:
         "binaries": ["geth"],
         "rollback_to": [FIRST],
     }
-    releases = "{{ lab_releases.geth | combine(geth_release_broken) }}"
-    variables = {"geth_version": BROKEN, "geth_releases": releases, "geth_release_broken": {BROKEN: entry}}
+    releases = "{{ lab_releases.geth | combine(test_broken_release) }}"
+    variables = {"geth_version": BROKEN, "geth_releases": releases, "test_broken_release": {BROKEN: entry}}
     try:
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "broken.json"

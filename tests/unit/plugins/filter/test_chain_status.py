@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from ansible_collections.chainops.infra.plugins.filter.chain_peers_table import chain_peers_table
 from ansible_collections.chainops.infra.plugins.filter.chain_status_page import chain_status_page
 from ansible_collections.chainops.infra.plugins.filter.chain_status_table import chain_status_table
 from ansible_collections.chainops.infra.plugins.plugin_utils.chain_status import chart
@@ -180,3 +181,16 @@ def test_versions_and_hashes_are_short():
     assert short_version("Lighthouse/v8.2.2-abcdef/x86_64-linux") == "Lighthouse 8.2.2"
     assert short_version(None) == ""
     assert short_hashes(f"block 0x{'ab' * 32} here") == "block 0xababab…abab here"
+
+
+def test_peers_of_all_clients_and_those_that_could_not_be_asked():
+    peer = {"id": "x", "url": "enode://ab@10.0.0.2:30303", "connected": True, "listed": True}
+    found = {"results": [{"item": "geth", "peers": [peer]}, {"item": "prysm", "failed": True, "msg": "no\nanswer"}]}
+    hostvars = {"a": {"peers": found}, "b": {"peers": {"unreachable": True}}, "c": {}}
+    assert chain_peers_table(["a", "b", "c"], hostvars, "peers") == [
+        "a geth: 1 connected, 1 known",
+        "    connected  listed  enode://ab@10.0.0.2:30303",
+        "a prysm: no answer",
+        "b: not reached",
+        "c: not reached",
+    ]
