@@ -108,8 +108,10 @@ async def _run(arguments: argparse.Namespace, trace: TextIO | None) -> dict[str,
     await generator.run()
     if flushing:
         flushing.cancel()
-    fates = await judge(generator) if generator.transactions else {}
-    return records.summary(generator.records, fates)
+    more = {"late_s": round(generator.late, 3)}
+    if generator.transactions:
+        more |= await judge(generator)
+    return records.summary(generator.records, more)
 
 
 async def _flush(trace: TextIO) -> None:

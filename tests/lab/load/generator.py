@@ -70,6 +70,8 @@ class Generator:
         self.options = options
         self.records: list[Record] = []
         self.transactions: list[Transaction] = []
+        self.late = 0.0
+        """The most that a request was started after its time, in seconds: how far this machine itself fell behind."""
         self._clients = [Client(url, options.verify) for url in options.urls]
         self._trace = trace
         self._say = say
@@ -95,7 +97,7 @@ class Generator:
         nonces = await self.ask_all([("eth_getTransactionCount", [key.address, "pending"]) for key in keys])
         self._senders = [Sender(key, chain_id, int(nonce, 16)) for key, nonce in zip(keys, nonces, strict=True)]
         share = self.options.mix["eth_sendRawTransaction"] / sum(self.options.mix.values())
-        wanted = int(self.options.rate * share * min(self.options.duration or 60.0, 120.0)) + 1
+        wanted = int(self.options.rate * share * min(self.options.duration or 30.0, 120.0)) + 1
         self._say(f"signing {wanted} transactions of {len(keys)} senders")
         self._sign(wanted)
 
@@ -119,6 +121,7 @@ class Generator:
             wait = begin + due - loop.time()
             if wait > 0:
                 await asyncio.sleep(wait)
+            self.late = max(self.late, loop.time() - begin - due)
             task = loop.create_task(self._one(self._kinds[number % len(self._kinds)]))
             running.add(task)
             task.add_done_callback(running.discard)
@@ -161,7 +164,7 @@ class Generator:
         record.node = answer.headers.get("x-node", "")
         record.balancer = answer.headers.get("x-balancer", "")
         if answer.status != 200:
-            raise Unexpected(f"HTTP {answer.status}: {answer.body[:120].decode('latin-1')}")
+            raise Unexpected(f"HTTP {answer.status}: {_words(answer.body)}")
         try:
             document = json.loads(answer.body)
         except ValueError:
@@ -265,6 +268,14 @@ class Generator:
                 raise RuntimeError(f"{client.url} gave no answer in {patience:g} s: {trouble}")
             await asyncio.sleep(0.3)
         raise AssertionError
+
+
+def _words(body: bytes) -> str:
+    """An error's message without its id, so that equal errors can be counted; else the body's beginning."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:120].decode("latin-1")
 
 
 def _result(call: dict[str, Any], document: Any, error_is_result: bool = False) -> Any:

@@ -13,7 +13,7 @@ from eth_account import Account
 
 from tests.lab.load.accounts import Sender, accounts
 from tests.lab.load.fakenode import Chain, Node
-from tests.lab.load.generator import Generator, Options
+from tests.lab.load.generator import Generator, Options, _words
 from tests.lab.load.receipts import judge
 from tests.lab.load.record import figures, summary
 
@@ -146,6 +146,18 @@ def test_every_request_is_written_to_the_trace() -> None:
 
     text, count = asyncio.run(run())
     assert text.count("\n") == count == 10
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"jsonrpc":"2.0","id":8,"error":{"code":-32002,"message":"no node"}}', "no node"),
+        (b"<html>503", "<html>503"),
+        (b"[]", "[]"),
+    ],
+)
+def test_equal_errors_can_be_counted(body: bytes, words: str) -> None:
+    assert _words(body) == words
 
 
 def test_accounts_come_from_the_seed_alone() -> None:
