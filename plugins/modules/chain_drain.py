@@ -76,6 +76,7 @@ reason:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chainops.infra.plugins.module_utils.chain_service import NoDaemon, ask, settled, wait
 
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
