@@ -79,7 +79,7 @@ status:
   type: dict
 history:
   description:
-    - What RV(history.points) hold (C(fields)), their distance in seconds (C(point_seconds)) and themselves, the oldest
+    - What its C(points) hold (C(fields)), their distance in seconds (C(point_seconds)) and themselves, the oldest
       first. Empty without a daemon, or with one that does not tell.
   returned: with O(history)
   type: dict
@@ -119,7 +119,10 @@ def wait_admitted(port: int, patience: int, settle: int) -> tuple[dict[str, Any]
         if since and now - since >= settle:
             return status, ""
         if now >= until:
-            return status, f"{status.get('state', 'unknown')}: {reason}" if not since else "it has been good too briefly"
+            return (
+                status,
+                f"{status.get('state', 'unknown')}: {reason}" if not since else "it has been good too briefly",
+            )
         time.sleep(INTERVAL)
 
 
