@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-MODULES = Path(__file__).parents[4] / "plugins" / "modules"
+ROOT = Path(__file__).parents[4]
+MODULES = ROOT / "plugins" / "modules"
 
 
 class Daemon:
@@ -67,6 +69,7 @@ def run(port: int, check: bool = False, module: str = "chain_drain", **arguments
         "import sys, runpy; from ansible.module_utils import basic; basic._ANSIBLE_ARGS = sys.stdin.buffer.read(); "
         "basic._ANSIBLE_PROFILE = 'legacy'; runpy.run_path(sys.argv[1], run_name='__main__')"
     )
+    env = os.environ | {"PYTHONPATH": str(ROOT / ".ansible" / "collections")}
     done = subprocess.run(
         [sys.executable, "-c", code, str(MODULES / f"{module}.py")],
         input=json.dumps(payload),
@@ -74,6 +77,7 @@ def run(port: int, check: bool = False, module: str = "chain_drain", **arguments
         text=True,
         timeout=30,
         check=False,
+        env=env,
     )
     return json.loads(done.stdout)
 
