@@ -36,6 +36,8 @@ options:
       content:
         description:
           - The content itself. A dictionary or a list is written as JSON.
+          - A number is written without a line's end, as ansible makes a number of V("{{ 5 }}\n"). Of
+            V("{{ 5 | string }}\n") it makes a line.
         type: raw
       copy:
         description:
@@ -89,7 +91,8 @@ options:
         default: {}
   directories:
     description:
-      - Directories that hold the files, made in this order. The directory above must exist.
+      - Directories that hold the files, made in this order. The directory above must exist. A minimal Debian lacks
+        C(/etc/sysusers.d) and C(/etc/tmpfiles.d), for example.
       - What a service needs belongs in tmpfiles.d or its unit; this is for plain directories of configuration.
     type: list
     elements: dict
@@ -188,6 +191,7 @@ attributes:
     description: Needs Python on the host, no library.
 extends_documentation_fragment: []
 notes:
+  - One run at a time is made on a host; another waits for it.
   - A file is replaced, not rewritten. Hard links to it, access control lists and extended attributes are not kept.
 seealso:
   - module: ansible.builtin.template

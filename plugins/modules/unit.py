@@ -18,8 +18,8 @@ description:
     after that start leads to a restart (or reload).
   - Then it waits until the unit is active and answers at O(ready). A process that ends meanwhile is a failure at once.
     The message shows the last log lines of this start.
-  - A unit that systemd knows in another version than the disk is loaded anew (C(daemon-reload)). A start that is wanted
-    is not refused because of starts before it, as the start limit is reset.
+  - systemd reads its units anew (C(daemon-reload)) if this one is stale, and before each start, so that no task has to
+    do that. A start that is wanted is not refused because of starts before it, as the start limit is reset.
 options:
   name:
     description:
@@ -28,7 +28,8 @@ options:
     required: true
   state:
     description:
-      - V(started) or V(stopped). A oneshot that ran well after its files changed last counts as started.
+      - V(started) or V(stopped). A oneshot that ran well after its files changed last counts as started. If nothing
+        that is enabled refers to it, it needs C(RemainAfterExit=), as systemd forgets it otherwise.
     type: str
     choices: [started, stopped]
     default: started
@@ -45,7 +46,9 @@ options:
   reload_on:
     description:
       - Files, patterns or directories that a reload reads anew. A unit that cannot reload is restarted.
-      - A file that is named in O(restart_on) too only leads to a reload.
+      - A file that is named in O(restart_on) too only leads to a reload. What the unit itself reads at a start (its own
+        files, C(EnvironmentFile=), C(LoadCredential=)) always leads to a restart.
+      - A reload that somebody else made after the file changed counts, as far as systemd still knows of it.
     type: list
     elements: str
     default: []

@@ -51,7 +51,13 @@ def test_a_user_from_the_first_task_owns_the_files_of_the_second(tmp_path: Path)
         },
         {
             "files": [
-                {"content": "x\n", "dest": f"/var/lib/{USER}/x", "owner": USER, "group": USER, "validate": "test -s %s"}
+                {
+                    "content": "x\n",
+                    "dest": f"/var/lib/{USER}/x",
+                    "owner": USER,
+                    "group": USER,
+                    "validate": f"runuser -u {USER} -- test -s %s",
+                }
             ],
             "validate_bundle": [["runuser", "-u", USER, "--", "cat", f"/var/lib/{USER}/x"]],
         },
