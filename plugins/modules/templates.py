@@ -36,8 +36,8 @@ options:
       content:
         description:
           - The content itself. A dictionary or a list is written as JSON.
-          - A number is written without a line's end, as ansible makes a number of V("{{ 5 }}\n"). Of
-            V("{{ 5 | string }}\n") it makes a line.
+          - A number is written without a line's end, as ansible makes a number of V("{{ 5 }}\\n"). Of
+            V("{{ 5 | string }}\\n") it makes a line.
         type: raw
       copy:
         description:
