@@ -21,6 +21,8 @@ from ..lab.shell import LabError, write
 from ..lab.site import Site
 
 FILL_NAME = ".chainops-fill"
+FREEZE_TIMEOUT = 5
+STANDING = ("T", "t", "Z", "X", "")  # stopped, traced, or no more
 STOP_TIMEOUT = 330  # geth is given 300 s to write its state
 Action = Callable[[Site, dict[str, Any]], None]
 
@@ -92,8 +94,13 @@ def thaw_host(site: Site, data: dict[str, Any]) -> None:
 
 
 def freeze_unit(site: Site, data: dict[str, Any]) -> None:
-    """SIGSTOP to every process of a unit, until none is left that moves."""
-    _signal_unit(site, data, signal.SIGSTOP)
+    """SIGSTOP to every process of a unit, waited for: it takes effect when a process next leaves the kernel."""
+    stopped = _signal_unit(site, data, signal.SIGSTOP)
+    deadline = time.monotonic() + FREEZE_TIMEOUT
+    while moving := [pid for pid in stopped if process_state(pid) not in STANDING]:
+        if time.monotonic() > deadline:
+            raise LabError(f"processes {moving} of {data['unit']} on {data['host']} do not stop")
+        time.sleep(0.001)
 
 
 def thaw_unit(site: Site, data: dict[str, Any]) -> None:
@@ -176,6 +183,14 @@ def unit_cgroup(machine: Machine, unit: str) -> Path:
     return group
 
 
+def process_state(pid: int) -> str:
+    """The letter by which the kernel names a process's state; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _drop_in(machine: Machine, unit: str) -> Path:
     return _inside(machine, f"/run/systemd/system/{unit}.d/chainops-fault.conf")
 
@@ -184,7 +199,7 @@ def _inside(machine: Machine, path: str) -> Path:
     return machine.root / path.lstrip("/")
 
 
-def _signal_unit(site: Site, data: dict[str, Any], number: signal.Signals) -> None:
+def _signal_unit(site: Site, data: dict[str, Any], number: signal.Signals) -> set[int]:
     machine = site.machine(data["host"])
     group = unit_cgroup(machine, data["unit"])
     reached: set[int] = set()
@@ -193,6 +208,7 @@ def _signal_unit(site: Site, data: dict[str, Any], number: signal.Signals) -> No
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         reached |= fresh
+    return reached
 
 
 @dataclass(frozen=True)
