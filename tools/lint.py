@@ -28,7 +28,7 @@ def lint_steps() -> list[steps.Step]:
     found = [Path(name) for name in tracked_files()]
     without_suffix = [path for path in found if not path.suffix]
     python = [path for path in without_suffix if interpreter(path).startswith("python")]
-    shell = [path for path in found if path.suffix == ".sh" or interpreter(path) in SHELL]
+    shell = [path for path in found if path.suffix == ".sh" or (not path.suffix and interpreter(path) in SHELL)]
     result = [
         steps.Step("ansible-lint", ["ansible-lint", "--strict", "--nocolor", "--offline", "-q"]),
         steps.Step("mypy", ["mypy", "--no-error-summary"]),

@@ -73,7 +73,13 @@ def test_geth_refuses_what_is_not_for_clients(host) -> None:
         assert host.run("pgrep -x geth").rc == 1
         return
     address = host.ansible.get_variables()["ansible_host"]
-    for method in ("admin_peers", "debug_setHead", "personal_listAccounts", "engine_exchangeCapabilities", "txpool_content"):
+    for method in (
+        "admin_peers",
+        "debug_setHead",
+        "personal_listAccounts",
+        "engine_exchangeCapabilities",
+        "txpool_content",
+    ):
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": []})
         script = (
             "import sys, urllib.request as u; r = u.Request(sys.argv[1], sys.argv[2].encode(), "

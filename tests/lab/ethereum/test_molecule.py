@@ -1,4 +1,4 @@
-"""The layer's Molecule scenario on the lab that is up: verify in the short form, converge and idempotence too in full."""
+"""The layer's Molecule scenario on the lab: verify in the short form, converge and idempotence too in full."""
 
 from __future__ import annotations
 

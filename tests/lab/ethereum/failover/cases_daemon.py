@@ -11,7 +11,7 @@ DAEMON = "chain_health"
 
 
 def without_daemon(world: World, name: str, fault: str, stale: bool) -> Figures:
-    """Kill or freeze the daemon, on a healthy node or on one that is going stale, and reload the balancers meanwhile."""
+    """Kill or freeze the daemon, on a healthy or a stale node, and reload the balancers meanwhile."""
     with world.load(name) as load:
         at = time.time()
         if stale:

@@ -1,4 +1,4 @@
-"""Negative controls: the same faults with one protection taken away must break the promise, or the cases prove nothing."""
+"""Negative controls: the same fault with one protection taken away must break the promise."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def reload(world: World) -> None:
     "control-syncing-check",
     short=True,
     goes_red=["oldest_answer_s"],
-    limits=lambda world: fresh_answers(world),
+    limits=fresh_answers,
 )
 def control_syncing_check(world: World) -> Figures:
     """With HAProxy's plain check of eth_syncing instead of the verdict, the stale node goes on serving."""
@@ -56,9 +56,9 @@ def control_syncing_check(world: World) -> Figures:
         return consensus_fault(world, "control-syncing-check", wait_back=False)
 
 
-@case("control-agent-only", short=True, goes_red=["oldest_answer_s"], limits=lambda world: fresh_answers(world))
+@case("control-agent-only", short=True, goes_red=["oldest_answer_s"], limits=fresh_answers)
 def control_agent_only(world: World) -> Figures:
-    """Without the HTTP check on the daemon, a frozen daemon keeps its stale node in service: HAProxy ignores silence."""
+    """Without the HTTP check, a frozen daemon keeps its stale node in service: HAProxy ignores silence."""
     with edited_balancers(world, "/option httpchk|http-check|timeout check|default-server check/d"):
         world.faults.freeze_unit("eth-a", DAEMON)
         return consensus_fault(world, "control-agent-only", wait_back=False)

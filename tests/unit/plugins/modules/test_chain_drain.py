@@ -1,4 +1,4 @@
-"""chain_drain and chain_service_info against a daemon's HTTP interface: a real server that holds a drain and takes its time."""
+"""chain_drain and chain_service_info against a real server that holds a drain and takes its time."""
 
 from __future__ import annotations
 
