@@ -119,7 +119,9 @@ def conflicts(known: list[Knowledge], subject: str = "") -> list[str]:
     answered = [each for each in known if not each.error]
     if not subject:
         found += [
-            f"{each.name} does not tell its forks: {each.error}" for each in known if each.error and not each.unsupported
+            f"{each.name} does not tell its forks: {each.error}"
+            for each in known
+            if each.error and not each.unsupported
         ]
         for one, other in pairwise(answered):
             found += _differ(one, other)
@@ -157,5 +159,7 @@ def warnings(known: list[Knowledge], now: float) -> list[str]:
     if coming and behind:
         first = min(coming, key=lambda fork: fork.activation_time)
         days = (first.activation_time - now) / 86400
-        found.append(f"{', '.join(behind)} would leave the chain at the fork {first}, in {days:.1f} days: upgrade before")
+        found.append(
+            f"{', '.join(behind)} would leave the chain at the fork {first}, in {days:.1f} days: upgrade before"
+        )
     return found
