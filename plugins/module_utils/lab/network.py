@@ -45,6 +45,11 @@ def _group(prefix: str) -> int:
     return zlib.crc32(_alias(prefix).encode()) & 0x7FFFFFFF
 
 
+def _alias_of(link: str) -> str:
+    path = Path("/sys/class/net", link, "ifalias")
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
 def _links() -> dict[str, dict]:
     return {link["ifname"]: link for link in json.loads(run(["ip", "-j", "address"]).stdout)}
 
@@ -107,7 +112,7 @@ def check_free(spec: Spec) -> None:
                 continue
             there = ipaddress.IPv4Network(f"{address['local']}/{address['prefixlen']}", strict=False)
             if there.overlaps(network):
-                alias = link.get("ifalias", "")
+                alias = _alias_of(name)
                 whose = f" ({alias.replace('chainops-lab', 'the lab with prefix')})" if alias else ""
                 raise LabError(
                     f"lab_network {network} is in use: {name} has {there}{whose}; choose another lab_network"
