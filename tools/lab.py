@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
+from module_utils.faults.journal import Journal  # noqa: E402  the path has to be set first
 from module_utils.lab import needs  # noqa: E402  the path has to be set first
 from module_utils.lab.shell import LabError  # noqa: E402
 from module_utils.lab.site import Site  # noqa: E402
@@ -87,6 +88,8 @@ def status() -> int:
         else:
             state = "off" if machine.exists else "absent"
         print(f"  {name:12} {host.region:10} {host.address:15} {state}")
+    for entry in Journal(site.directory).entries():
+        print(f"  fault {entry.id}: {entry.text} (tools/faults undo {entry.id})")
     return 0
 
 
