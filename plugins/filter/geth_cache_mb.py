@@ -7,7 +7,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-STEP, LEAST, MOST = 256, 512, 16384
+STEP = 256
+LEAST = 512
+MOST = 16384
 
 
 def geth_cache_mb(memory_mb: Any) -> int:

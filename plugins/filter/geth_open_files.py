@@ -7,7 +7,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-LEAST, MOST = 16384, 131072
+LEAST = 16384
+MOST = 131072
 
 
 def geth_open_files(memory_mb: Any) -> int:

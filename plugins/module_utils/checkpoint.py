@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Starts a consensus client; into an empty data directory only from a checkpoint that two sources agree on.
@@ -20,14 +19,14 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import hashlib
+import http.client
 import json
 import operator
 import os
 import re
 import sys
 import time
-import urllib.error
-import urllib.request
+import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,16 +106,21 @@ class Source:
         self.url = url.rstrip("/")
         self.timeout = timeout
 
-    def _open(self, path: str, accept: str) -> Any:
-        request = urllib.request.Request(
-            self.url + path, headers={"Accept": accept, "User-Agent": "chainops-checkpoint"}
-        )
+    def _open(self, path: str, accept: str) -> http.client.HTTPResponse:
+        """A good answer, of which the body is not read yet."""
+        parts = urllib.parse.urlsplit(self.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         try:
-            return urllib.request.urlopen(request, timeout=self.timeout)
-        except urllib.error.HTTPError as error:
-            raise Refused(f"{self.url}{path}: HTTP status {error.code}") from None
-        except (OSError, ValueError) as error:
-            raise Refused(f"{self.url}{path}: {getattr(error, 'reason', None) or error}") from None
+            connection = kind(parts.hostname or "", parts.port, timeout=self.timeout)
+            connection.request("GET", parts.path + path, headers={"Accept": accept, "Connection": "close"})
+            answer = connection.getresponse()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Refused(f"{self.url}{path}: {error or repr(error)}") from None
+        if answer.status != 200:
+            leads = answer.headers.get("Location")
+            answer.close()
+            raise Refused(f"{self.url}{path}: HTTP status {answer.status}" + (f", leads to {leads}" if leads else ""))
+        return answer
 
     def data(self, path: str) -> Any:
         deadline = time.monotonic() + self.timeout
@@ -189,13 +193,11 @@ class Source:
         part.rename(target)
 
 
-def _parts(answer: Any, where: str) -> Iterator[bytes]:
+def _parts(answer: http.client.HTTPResponse, where: str) -> Iterator[bytes]:
     while True:
         try:
             data = answer.read(1024 * 1024)
-        except (OSError, ValueError) as error:
-            raise Refused(f"{where}: {error}") from None
-        except Exception as error:  # http.client raises what is neither, such as IncompleteRead
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise Refused(f"{where}: cut off: {error!r:.80}") from None
         if not data:
             return
@@ -209,7 +211,8 @@ def _root(value: Any) -> str:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def ask_all(sources: list[Source], question: Callable[[Source], Any]) -> dict[str, Any]:
@@ -404,4 +407,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

@@ -67,7 +67,6 @@ options:
         description: The private key of account N is the Keccak-256 hash of SEED/N.
         type: str
         required: true
-        no_log: false
       account_balance_ether:
         description: What each of them has.
         type: int

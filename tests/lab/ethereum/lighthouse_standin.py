@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Stands in for Lighthouse: its version, the files it must be able to read and write, and a Beacon API that answers.
 
 It refuses a flag that it does not know, as the real one does: the list is put in place of FLAGS.

@@ -38,7 +38,7 @@ class Lighthouse:
         self.files.mkdir()
         self.signer = Signer(directory / "gpg", "stand-in")
         program = (HERE / "lighthouse_standin.py").read_text().replace("FLAGS: set = set()", f"FLAGS = set({KNOWN})")
-        data = tarball({"lighthouse": program.encode()})
+        data = tarball({"lighthouse": b"#!/usr/bin/python3\n" + program.encode()})
         (self.files / NAME).write_bytes(data)
         (self.files / f"{NAME}.asc").write_bytes(self.signer.sign(data))
         release = {

@@ -75,7 +75,7 @@ def test_units_can_be_read_by_systemd(role: str, name: str, which: dict[str, Any
     start = re.search(r"^ExecStart=((?:.*\\\n)*.*)$", text, re.MULTILINE)
     assert start
     command = start[1].replace("\\\n", " ").split()
-    assert command[0].startswith(("/opt/chainops/", "/usr/lib/chainops/"))
+    assert command[0].startswith(("/opt/chainops/", "/usr/bin/python3"))
     assert [
         word for word in command if "%" in word and word not in ("--nodekey=%d/nodekey", "--p2p-priv-key=%d/nodekey")
     ] == []

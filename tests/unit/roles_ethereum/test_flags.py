@@ -118,15 +118,17 @@ def test_peers_of_a_seeded_mesh_are_all_the_others() -> None:
 
 def test_a_public_node_starts_through_the_checkpoint_starter() -> None:
     command = Role("prysm", **EVERYTHING["prysm"]).value("__prysm_command")
-    assert command[:6] == [
-        "/usr/lib/chainops/prysm/checkpoint_start",
+    assert command[:8] == [
+        "/usr/bin/python3",
+        "-IB",
+        "/usr/lib/chainops/prysm/checkpoint_start.py",
         "--client=prysm",
         "--data-dir=/var/lib/prysm",
         "--quorum=2",
         "--source=https://a.example",
         "--source=https://b.example",
     ]
-    assert command[6:8] == ["--", "/opt/chainops/prysm/current/beacon-chain"]
+    assert command[8:10] == ["--", "/opt/chainops/prysm/current/beacon-chain"]
     assert Role("prysm", **LAB["prysm"]).value("__prysm_command")[0] == "/opt/chainops/prysm/current/beacon-chain"
 
 
