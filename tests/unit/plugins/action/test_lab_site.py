@@ -23,14 +23,14 @@ HOSTVARS: dict[str, dict[str, Any]] = {
 GROUPS = {"all": list(HOSTVARS), "balancers": ["lb-a"], "databases": ["db-a"]}
 
 
-def run(monkeypatch: pytest.MonkeyPatch, hostvars: dict[str, Any] = HOSTVARS, **arguments: Any) -> dict[str, Any]:
+def run(monkeypatch: pytest.MonkeyPatch, hostvars: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
     """The arguments that reach the module."""
     task = SimpleNamespace(args=arguments, async_val=0)
     action = ActionModule(task, SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), None, None)
     given: dict[str, Any] = {}
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda _self, _tmp, _vars: {})
     monkeypatch.setattr(action, "_execute_module", lambda module_args, task_vars: given.update(module_args) or {})
-    action.run(task_vars={"groups": GROUPS, "hostvars": hostvars})
+    action.run(task_vars={"groups": GROUPS, "hostvars": hostvars or HOSTVARS})
     return given
 
 
