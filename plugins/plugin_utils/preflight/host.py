@@ -22,6 +22,7 @@ PORT_RANGE = [0, 65535]
 class RoleOnHost:
     """The outcome for one role on one host.
 
+    scope is what expressions are evaluated with, shown what messages are, without secrets.
     raw holds the variables as they were found, values the options that are good, as their types; bad the names of those
     that are not; waiting and notes what could not be looked at yet because it needs facts; hidden the names of options
     that hold secrets: marked no_log, or encrypted in the inventory.
@@ -30,6 +31,7 @@ class RoleOnHost:
     host: str
     role: Role
     scope: Scope
+    shown: Scope
     raw: dict[str, t.Any] = field(default_factory=dict)
     values: dict[str, t.Any] = field(default_factory=dict)
     bad: set[str] = field(default_factory=set)
@@ -62,13 +64,17 @@ class RoleOnHost:
 
 def check_role(host: str, role: Role, scope: Scope) -> RoleOnHost:
     """Check one role on one host."""
-    result = RoleOnHost(host, role, scope, raw=scope.variables)
+    result = RoleOnHost(host, role, scope, scope, raw=scope.variables)
     result.hidden = {name for name, option in role.options.items() if holds_secret(option)}
     for error in role.errors:
         result.mistake("", error)
     for name, option in role.options.items():
         check_option(result, name, option)
-    result.scope = scope.with_values(result.values)
+    with_values = scope.with_values(result.values)
+    result.shown = with_values.masked(result.hidden)
+    # Variables of the role's own that several checks read are worked out once.
+    read = role.reads([role.rules.checks, role.rules.site])
+    result.scope = with_values.settled(name for name in role.variables if name in read)
     check_rules(result)
     for check in role.rules.checks:
         run_check(result, check)
@@ -173,7 +179,7 @@ def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
     named = result.role.reads([that, check["message"]])
     read = [name for name in result.role.options if name in named]
     places = tuple(place for name in read for place in result.where(name))
-    result.mistake("", message(result.scope.masked(result.hidden), check["message"]), places)
+    result.mistake("", message(result.shown, check["message"]), places)
 
 
 def message(scope: Scope, text: str) -> str:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable, AnsibleValueOmittedError
@@ -58,6 +58,8 @@ class Scope:
 
     def template(self, value: t.Any) -> t.Any:
         """A value with all templates in it resolved."""
+        if is_plain(value):
+            return value
         try:
             return self._with_facts_explained(lambda: self._templar.template(value))
         except AnsibleValueOmittedError as error:
@@ -78,6 +80,16 @@ class Scope:
     def with_values(self, values: dict[str, t.Any]) -> Scope:
         return Scope(self._templar, {**self.variables, **values})
 
+    def settled(self, names: Iterable[str]) -> Scope:
+        """The same variables, with these worked out now and not at each use; what cannot be is left as it is."""
+        values = {}
+        for name in names:
+            try:
+                values[name] = self.template(self.variables[name])
+            except (AnsibleError, NeedsFacts, Unset, KeyError):
+                continue
+        return self.with_values(values)
+
     def _with_facts_explained(self, evaluate: Callable[[], t.Any]) -> t.Any:
         """Evaluate; where that fails only because facts are not gathered yet, say so.
 
@@ -97,6 +109,17 @@ class Scope:
                 if WITHOUT_FACTS in str(error):
                     raise NeedsFacts from error
             raise
+
+
+def is_plain(value: t.Any) -> bool:
+    """Whether a value surely holds no template and nothing encrypted, so that there is nothing to resolve."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return True
+    if isinstance(value, str):
+        return "{" not in value
+    if isinstance(value, list):
+        return all(is_plain(item) for item in value)
+    return isinstance(value, dict) and all(is_plain(key) and is_plain(item) for key, item in value.items())
 
 
 def reason(error: Exception) -> str:

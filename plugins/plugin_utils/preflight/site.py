@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +20,7 @@ from ansible.vars.manager import VariableManager
 
 from .collection import Applied, Collection, LayerPlay, Role
 from .host import RoleOnHost, check_role, message
-from .mistake import Mistake, origin, show
+from .mistake import HIDDEN, Mistake, origin, show
 from .names import owner, unknown
 from .places import SITE_OPTIONS, check_addresses, check_place
 from .scope import NeedsFacts, Scope, Unset, make_templar, reason
@@ -96,10 +97,13 @@ class Site:
         roles = [self._collection.role(applied.name) for applied in play.roles]
         defaults = {name: value for role in roles for name, value in role.defaults.items()}
         exported = {name: value for role in roles for name, value in role.variables.items()}
+        read = {word for value in defaults.values() for word in re.findall(r"__\w+", str(value))}
+        play_variables = [name for name in play.variables if name in read]
         results = []
         for host in self._inventory.get_hosts(pattern, ignore_limits=True):
             given = self._manager.get_vars(play=ansible_play, host=host)
             given = {**defaults, **given, **exported, **self._manager.extra_vars}
+            given = self._scope(given).settled(play_variables).variables
             results += [
                 result
                 for applied in play.roles
@@ -139,14 +143,18 @@ class Site:
 
     def _check_site_rules(self, role: Role, results: list[RoleOnHost], wanted: set[str]) -> None:
         bad = {name for result in results for name in result.bad}
+        waiting = {name for result in results for name in result.waiting}
+        hosts = [summary(result, result.scope) for result in results] if role.rules.site else []
+        masked = [{**host, **dict.fromkeys(r.hidden, HIDDEN)} for host, r in zip(hosts, results, strict=False)]
         for rule in role.rules.site:
-            names = [rule.get(key) for key in ("that", "agree", "unique", "among", "when")]
-            if "that" in rule and bad & role.reads(names):
+            read = role.reads([rule.get(key) for key in ("that", "among", "when")])
+            if bad & read:
                 continue
-            scope = results[0].scope.with_values({"preflight_hosts": [summary(result) for result in results]})
-            masked = {"preflight_hosts": [summary(result, mask=True) for result in results]}
-            shown = scope.masked(results[0].hidden).with_values(masked)
+            scope = results[0].scope.with_values({"preflight_hosts": hosts})
+            shown = results[0].shown.with_values({"preflight_hosts": masked})
             try:
+                if waiting & read:
+                    raise NeedsFacts
                 if rule.get("when") is not None and not scope.condition(rule["when"]):
                     continue
                 if "that" in rule:
@@ -229,12 +237,12 @@ def unknown_names(host: str, given: dict[str, t.Any], options: dict[str, set[str
     return mistakes
 
 
-def summary(result: RoleOnHost, mask: bool = False) -> dict[str, t.Any]:
+def summary(result: RoleOnHost, scope: Scope) -> dict[str, t.Any]:
     """A host as site checks see it."""
-    scope = result.scope.masked(result.hidden) if mask else result.scope
-    site = {name: scope.template(value) for name, value in scope.variables.items() if name.startswith("site_")}
-    values = {name: scope.variables[name] for name in result.values}
-    return {**site, **values, "name": result.host, "group_names": scope.variables.get("group_names", [])}
+    names = [name for name in scope.variables if name.startswith("site_")]
+    known = scope.settled(names).variables
+    values = {name: known[name] for name in [*names, *result.values]}
+    return {**values, "name": result.host, "group_names": known.get("group_names", [])}
 
 
 def show_full(value: t.Any) -> str:
