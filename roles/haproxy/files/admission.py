@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Sees to it that no start of HAProxy admits a server which no check has found good.

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Makes the certificate that a balancer signs itself, for labs: once, and again when the names change.

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Whether an HTTP server on this host answers a GET with 200: alive HOST PORT PATH. keepalived runs it several times a second,

@@ -174,7 +174,7 @@ def ask(address: str, case: Case, timeout: float = 12.0) -> tuple[int, dict[str,
                 answer += block
         except OSError:
             pass
-    head_text, _, body = answer.partition(b"\r\n\r\n")
+    head_text, _dummy, body = answer.partition(b"\r\n\r\n")
     lines = head_text.decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
     return int(lines[0].split()[1]) if lines[0] else 0, headers, body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 
@@ -9,12 +10,15 @@ import pytest
 from ansible_collections.chainops.infra.plugins.module_utils.faults.core import Faults
 
 from tests.lab.ethereum.failover import case as cases
-from tests.lab.ethereum.failover import cases_daemon, cases_pair, cases_site, controls  # noqa: F401 - they register
 from tests.lab.ethereum.failover.world import World
 from tests.lab.results import load, save
 from tests.lab.site import Site
 
 SUITE = "failover"
+
+# Each registers its cases.
+for module in ("cases_pair", "cases_daemon", "cases_site", "cases_chain", "cases_upgrade", "controls"):
+    importlib.import_module(f"tests.lab.ethereum.failover.{module}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

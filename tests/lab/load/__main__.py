@@ -28,7 +28,7 @@ def _say(text: str) -> None:
 def _mix(text: str) -> dict[str, int]:
     mix = {}
     for entry in text.split(","):
-        kind, _, share = entry.partition("=")
+        kind, _dummy, share = entry.partition("=")
         if kind not in MIX:
             raise argparse.ArgumentTypeError(f"{kind} is not one of {', '.join(MIX)}")
         mix[kind] = int(share)

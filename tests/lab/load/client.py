@@ -109,12 +109,12 @@ class Connection(asyncio.Protocol):
 
 def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
-    version, status, *_ = first.split(" ", 2)
+    version, status, *_dummy = first.split(" ", 2)
     if not version.startswith("HTTP/1."):
         raise ValueError(first[:40])
     headers = {}
     for line in lines:
-        name, _, value = line.partition(":")
+        name, _dummy, value = line.partition(":")
         headers[name.lower()] = value.strip()
     return int(status), headers
 
@@ -166,7 +166,8 @@ class Client:
                 if connection is None:
                     async with asyncio.timeout(connect_timeout):
                         loop = asyncio.get_running_loop()
-                        _, connection = await loop.create_connection(Connection, self.host, self.port, ssl=self.tls)
+                        made = await loop.create_connection(Connection, self.host, self.port, ssl=self.tls)
+                    connection = made[1]
                 close = "Connection: close\r\n" if fresh else ""
                 answer = await connection.send(
                     f"{self._start}{close}Content-Length: {len(body)}\r\n\r\n".encode() + body

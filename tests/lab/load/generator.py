@@ -104,7 +104,7 @@ class Generator:
     def _sign(self, count: int) -> None:
         turns = itertools.cycle(self._senders)
         fresh = []
-        for _ in range(count):
+        for _dummy in range(count):
             sender = next(turns)
             fresh.append((sender, sender.sign()))
         self._ready = list(reversed(fresh)) + self._ready

@@ -63,7 +63,7 @@ class Subscriber:
             self._dropped_at = None
 
     def figures(self) -> dict[str, float]:
-        times = [at for at, _ in self.heads]
+        times = [at for at, _dummy in self.heads]
         gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
         return {
             "heads": len(self.heads),

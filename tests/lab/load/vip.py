@@ -97,7 +97,7 @@ class Watcher:
             frame = raw.recv(128)
             if len(frame) < HEADER.size:
                 continue
-            *_, kind, link, owner, _, asker = HEADER.unpack(frame[: HEADER.size])
+            *_dummy, kind, link, owner, _dummy, asker = HEADER.unpack(frame[: HEADER.size])
             # a gratuitous reply is an announcement, which may be heard after its sender has given the address up
             if kind == ARP_REPLY and socket.inet_ntoa(owner) == self.address and socket.inet_ntoa(asker) == self.source:
                 found.add(link.hex(":"))
@@ -105,7 +105,7 @@ class Watcher:
 
     def figures(self) -> dict[str, float]:
         """The longest times without an HTTP answer, with two owners and with none, and the changes of balancer."""
-        names = [name for _, name in self.answers if name]
+        names = [name for _dummy, name in self.answers if name]
         return {
             "asked": len(self.answers),
             "outage_s": round(longest([(at, not name) for at, name in self.answers]), 3),

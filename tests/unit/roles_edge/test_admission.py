@@ -122,7 +122,7 @@ def serve(path: Path, answer: str, seen: list[str]) -> threading.Thread:
     listener.listen(1)
 
     def run() -> None:
-        connection, _ = listener.accept()
+        connection, _dummy = listener.accept()
         seen.append(connection.recv(1000).decode())
         seen.append((path.parent / "admission.state").read_text() if (path.parent / "admission.state").exists() else "")
         connection.sendall(answer.encode())

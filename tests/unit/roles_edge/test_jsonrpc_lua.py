@@ -267,9 +267,9 @@ def test_it_never_sees_fewer_methods_than_the_node_does(judge: Judge) -> None:
         "é",
     ]
     agreed = refused = 0
-    for _ in range(30_000):
+    for _dummy in range(30_000):
         body = source.choice(seeds)
-        for _ in range(source.randint(1, 4)):
+        for _dummy in range(source.randint(1, 4)):
             at = source.randrange(len(body) + 1)
             end = at + source.choice([0, 0, 1, 2, 5])
             body = body[:at] + source.choice(pieces) + body[end:]

@@ -200,7 +200,7 @@ class Region:
 
     def run(self, seconds: float) -> list[str]:
         self.double = self.none = 0.0
-        for _ in range(round(seconds / 0.05)):
+        for _dummy in range(round(seconds / 0.05)):
             self.now += 0.05
             for host in self.hosts.values():
                 if host.alive:

@@ -54,7 +54,7 @@ def post(handler: Handler, times: int = 1, timeout: float = 2.0, fresh: bool = F
     async def run() -> list[bytes]:
         async with serving(handler) as url:
             client = Client(url)
-            found = [(await client.post(b"body", timeout, fresh)).body for _ in range(times)]
+            found = [(await client.post(b"body", timeout, fresh)).body for _dummy in range(times)]
             client.close()
             return found
 
@@ -125,7 +125,7 @@ def test_a_connection_that_does_not_come_is_waited_for_less() -> None:
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
             full.listen(0)
-            waiting = [asyncio.open_connection(*full.getsockname()) for _ in range(3)]
+            waiting = [asyncio.open_connection(*full.getsockname()) for _dummy in range(3)]
             tasks = [asyncio.create_task(each) for each in waiting]
             await asyncio.sleep(0.05)
             try:

@@ -109,15 +109,15 @@ class Reader(HTMLParser):
         super().__init__()
         self.tags, self.attributes, self.open = [], [], []
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.attributes += attributes
+        self.attributes += attrs
         if tag not in self.VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag, attrs):
         self.tags.append(tag)
-        self.attributes += attributes
+        self.attributes += attrs
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

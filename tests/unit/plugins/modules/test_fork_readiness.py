@@ -28,7 +28,8 @@ def answer(result=None, error=None):
     return lambda _method, _path, _body: (200, json.dumps(body).encode())
 
 
-def config(current=PRAGUE, coming=None):
+def config(current=None, coming=None):
+    current = current or PRAGUE
     return answer({"current": current, "next": coming, "last": coming})
 
 

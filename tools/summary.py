@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Add up JUnit files and close with a line that says how many tests passed and failed.
 
 Usage: summary FILE.xml ... ; exits 1 when a test failed, or when none ran.
