@@ -47,17 +47,23 @@ attributes:
     description: It runs on the control node.
 notes:
   - What an argument spec cannot say stands in C(meta/preflight.yml) of a role, with these keys.
-  - C(ranges), as in C({geth_cache_mb: [128, null]}), is inclusive; V(null) leaves one end open.
-  - C(patterns), as in C({geth_version: {regex: '[0-9.]+', means: a version}}), must match the whole value.
-  - C(ports), as in C({geth_p2p_port: tcp+udp, geth_ws_port: {protocol: tcp, when: geth_ws_enabled}}), are at most 65535,
-    0 is off, and no two of one host may be equal.
-  - A name may be a path into a dictionary (C(policy.max_age_slots), or C(nodes.*.port) for every key). Lists are checked
-    item by item.
-  - C(checks) is a list of C({that, message, when}) for every host. They see its variables, the role's defaults, and
+  - >-
+    C(ranges), as in C({geth_cache_mb: [128, null]}), is inclusive; V(null) leaves one end open.
+  - >-
+    C(patterns), as in C({geth_version: {regex: '[0-9.]+', means: a version}}), must match the whole value.
+  - >-
+    C(ports), as in C({geth_p2p_port: tcp+udp, geth_ws_port: {protocol: tcp, when: geth_ws_enabled}}), are at most
+    65535, 0 is off, and no two of one host may be equal.
+  - >-
+    A name may be a path into a dictionary (C(policy.max_age_slots), or C(nodes.*.port) for every key). Lists are
+    checked item by item.
+  - >-
+    C(checks) is a list of C({that, message, when}) for every host. They see its variables, the role's defaults, and
     facts. One that reads an option which is wrong by itself is left out.
-  - C(site) is a list of C({that, message, when}) for the role on all its hosts, which are C(preflight_hosts), a list of
-    dictionaries with C(name), C(group_names), the role's options and C(site_*) variables; or of C({agree, among, message})
-    and C({unique, among, message}), which compare options between hosts.
+  - >-
+    C(site) is a list of C({that, message, when}) for the role on all its hosts, which are C(preflight_hosts), a list of
+    dictionaries with C(name), C(group_names), the role's options and C(site_*) variables. Or it is a list of
+    C({agree, among, message}) and C({unique, among, message}), which compare options between hosts.
   - C(known) lists names with the role's prefix that are no options of it.
 seealso:
   - module: ansible.builtin.validate_argument_spec
