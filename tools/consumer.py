@@ -28,13 +28,13 @@ NAME = "chainops.infra"
 COMPLAINT = re.compile(r"^(WARNING|ERROR|CRITICAL): (?P<text>.*)", re.MULTILINE)
 
 
-def ansible(*words: str) -> tuple[int, str]:
+def ansible(*words: str, **extra: str) -> tuple[int, str]:
     """(exit status, output) of a program of the pinned environment, as a user without any settings runs it."""
     argv = [str(steps.VENV / "bin" / words[0]), *words[1:]]
     done = subprocess.run(
         argv,
         cwd=PROJECT,
-        env=user_environment(),
+        env=user_environment() | extra,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -77,8 +77,13 @@ def build() -> str:
 
 
 def importer() -> str:
-    """galaxy-importer ends with status 0 whatever it finds, unless it cannot go on: its log has to be read."""
-    status, output = ansible("python", "-m", "galaxy_importer.main", str(artifact()))
+    """galaxy-importer ends with status 0 whatever it finds, unless it cannot go on: its log has to be read.
+
+    It runs ansible-lint too, for most of a minute and less strictly than tools/lint does: here only at full length.
+    """
+    lint = "true" if os.environ.get("CHAINOPS_FULL_LENGTH") else "false"
+    words = ("python", "-m", "galaxy_importer.main", str(artifact()))
+    status, output = ansible(*words, GALAXY_IMPORTER_RUN_ANSIBLE_LINT=lint)
     complaints = [match["text"] for match in COMPLAINT.finditer(output)]
     if status or "Importer processing completed successfully" not in output:
         last = [line for line in output.splitlines() if not line.startswith(("INFO", "Loading"))][-20:]

@@ -74,7 +74,7 @@ def test_there_are_at_least_thirty_cases() -> None:
 @pytest.mark.parametrize("name", [case["name"] for case in CASES])
 def test_refused(inventory: CheckedInventory, control: Outcome, trusted: dict[str, dict[str, Any]], name: str) -> None:
     case = trusted[name]
-    with inventory.changed(case["hosts"], case["vars"]):
+    with inventory.changed(case["targets"], case["vars"]):
         found = inventory.check(*LAYERS).mistakes
     new = [mistake for mistake in found if mistake not in control.mistakes]
     text = message(new)
