@@ -133,7 +133,7 @@ def test_single_sanity_tests_can_be_named() -> None:
 
 def test_a_consumer_has_none_of_the_project_s_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", "/work")
-    monkeypatch.setenv("ANSIBLE_CONFIG", "/work/ansible.cfg")
+    monkeypatch.setenv("ANSIBLE_CONFIG", "/srv/ansible.cfg")
     monkeypatch.setenv("LAB_PREFIX", "other")
     environment = consumer.user_environment()
     assert [name for name in environment if name.startswith("ANSIBLE_")] == ["ANSIBLE_NOCOLOR"]
