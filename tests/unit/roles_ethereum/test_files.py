@@ -107,8 +107,3 @@ def test_users_share_nothing_but_the_engine_s_group(role: str, name: str) -> Non
     assert "SupplementaryGroups=ethereum\n" in text
     assert "StateDirectory" not in text
     assert f"ReadWritePaths=/var/lib/{role}\n" in text
-
-
-@pytest.mark.parametrize("role", ["geth", "prysm", "lighthouse"])
-def test_the_secret_is_watched_by_a_pattern_that_means_it_alone(role: str) -> None:
-    assert Role(role).value(f"__{role}_jwt_pattern") == "/var/lib/ethereum/jwt.he[x]"
