@@ -89,6 +89,15 @@ class Evidence:
     def record(self, invocation: str) -> Record:
         return Record(invocation, self.restart, self.reload, self.release)
 
+    def add_made_by_start(self, after: Evidence) -> None:
+        """Take in files that were not there before a start and were when the main process began: the start made them,
+        or a unit that it waits for did, as a secret that is made on the host."""
+        for known, found in ((self.restart, after.restart), (self.reload, after.reload)):
+            for path, digested in found.items():
+                absent = known.get(path, ABSENT) == ABSENT and digested != ABSENT
+                if absent and changed_at(path) <= after.unit.main_started:
+                    known[path] = digested
+
     def differences(self, record: Record) -> tuple[list[str], list[str]]:
         """Why the unit's processes are not what the disk says: reasons to restart, and reasons to reload."""
         return (

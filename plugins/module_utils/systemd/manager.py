@@ -131,6 +131,8 @@ class Manager:
             if failure:
                 raise self._failed(f"could not reload ({'; '.join(self.reasons)}): {failure.splitlines()[0]}")
         self._wait()
+        if self.action in ("started", "restarted"):
+            evidence.add_made_by_start(Evidence.collect(self.unit, wish.restart_on, wish.reload_on, wish.release))
         fresh = evidence.record(self.unit.invocation)
         if fresh != record:
             fresh.write(self.name)

@@ -35,6 +35,7 @@ PROPERTIES = (
     "ExecMainCode",
     "ExecMainStatus",
     "ExecMainExitTimestampMonotonic",
+    "ExecMainStartTimestampMonotonic",
     "InactiveExitTimestampMonotonic",
     "StatusText",
     "TimeoutStopUSec",
@@ -120,7 +121,15 @@ class Unit:
     def started(self) -> float:
         """When its start began, in the clock that files' times are in; 0 if it did not."""
         # By the monotonic clock: the other may have been set since, as it is after a boot.
-        microseconds = self.number("InactiveExitTimestampMonotonic")
+        return self._moment("InactiveExitTimestampMonotonic")
+
+    @property
+    def main_started(self) -> float:
+        """When its main process began, after all that a start does before it; 0 if it has none."""
+        return self._moment("ExecMainStartTimestampMonotonic")
+
+    def _moment(self, name: str) -> float:
+        microseconds = self.number(name)
         return time.time() - (time.monotonic() - microseconds / 1e6) if microseconds else 0.0
 
     @property

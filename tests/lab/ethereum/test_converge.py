@@ -79,7 +79,7 @@ def secrets_of(site: Site) -> dict[str, str]:
             if text:
                 found[f"{host}:{path}"] = text.removeprefix("0x")
     for host in site.hosts("artifact_mirrors"):
-        found[f"{host}:ca"] = site.run(host, "cat", "/var/lib/artifact_mirror/tls/ca.key").stdout.splitlines()[1]
+        found[f"{host}:ca"] = site.run(host, "cat", "/var/lib/artifact_mirror/ca/ca.key").stdout.splitlines()[1]
     return found
 
 

@@ -103,6 +103,23 @@ def test_from_nothing_to_running_and_then_nothing(service: Service) -> None:
     assert not service.good(state="stopped", enabled=False)["changed"]
 
 
+def test_what_the_start_itself_made_is_no_reason_for_another(service: Service) -> None:
+    """A secret that a unit before it makes, or its own ExecStartPre: not there before, read by the process."""
+    made, own, late = (f"{service.conf}/{name}" for name in ("made", "own", "late"))
+    maker = service.name.replace(".service", "-maker.service")
+    text = f"[Service]\nType=oneshot\nExecStart=/bin/sh -c 'test -e {made} || echo secret > {made}'\n"
+    ON.write(f"{UNITS}/{maker}", text)
+    service.write(more=f"ExecStartPre=/bin/sh -c 'echo x > {own}'", unit=f"Wants={maker}\nAfter={maker}\n")
+    options: dict[str, Any] = {"restart_on": [made, own, late], "ready": service.ready}
+    assert service.does(**options)[0] == "started"
+    assert service.does(**options) == ("none", [])
+    # what comes when the process is running, it has not read
+    ON.sh(f"echo 1 > {late}")
+    assert service.does(**options) == ("restarted", [f"{late} changed"])
+    ON.sh(f"echo other > {made}")
+    assert service.does(**options) == ("restarted", [f"{made} changed"])
+
+
 def test_every_file_it_was_started_from_counts(service: Service) -> None:
     conf, a, file = service.conf, service.a, service.file
     service.write(more=f"EnvironmentFile=-{conf}/*.env\nLoadCredential=token:{conf}/token")

@@ -37,6 +37,7 @@ def main(words: list[str]) -> int:
                 # as systemd: the clock that does not jump, in microseconds
                 unit |= RUNNING | {"InvocationID": f"started-{state['started']}"}
                 unit["InactiveExitTimestampMonotonic"] = str(int(time.monotonic() * 1e6))
+                unit["ExecMainStartTimestampMonotonic"] = unit["InactiveExitTimestampMonotonic"]
             elif verb == "stop":
                 unit |= {"ActiveState": "inactive", "SubState": "dead"}
             elif verb in ("enable", "disable"):
