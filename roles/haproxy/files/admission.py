@@ -168,15 +168,21 @@ def merge(known: list[Server], running: str) -> list[str]:
             continue
         fields = dict(zip(FIELDS.split(), line.split(), strict=False))
         if len(fields) == len(FIELDS.split()):
-            lines[fields["be_name"], fields["srv_name"]] = (fields, line.strip())
+            lines[fields["be_name"], fields["srv_name"]] = fields
     merged = []
     for server in known:
-        fields, line = lines.get((server.backend, server.name), ({}, ""))
+        fields = lines.get((server.backend, server.name), {})
         same = (
             fields and server.port == fields["srv_port"] and server.address in (fields["srv_addr"], fields["srv_fqdn"])
         )
-        merged.append(line if same else server.cold())
+        merged.append(state_alone(fields) if same else server.cold())
     return merged
+
+
+def state_alone(fields: dict[str, str]) -> str:
+    """A server's line without where its checks go: HAProxy would prefer that to a new configuration's word."""
+    unset = {"srv_check_port": "0", "srv_agent_port": "0", "srv_check_addr": "-", "srv_agent_addr": "-"}
+    return " ".join((fields | unset).values())
 
 
 def check() -> None:

@@ -97,11 +97,12 @@ def errors(records: Iterable[Record]) -> dict[str, int]:
     return dict(Counter(record.error for record in records if not record.ok).most_common(20))
 
 
-def last_answer_from(records: Iterable[Record], node: str, after: float = 0.0) -> float | None:
-    """When the last answer came from a node, of the requests started after a time. None when there was none."""
-    return max(
-        (record.ended for record in records if record.ok and record.node == node and record.at >= after), default=None
-    )
+def last_answer_from(
+    records: Iterable[Record], node: str, after: float = 0.0, before: float = math.inf
+) -> float | None:
+    """When the last answer came from a node, of the requests started in a span of time. None when there was none."""
+    of_node = (record.ended for record in records if record.ok and record.node == node and after <= record.at < before)
+    return max(of_node, default=None)
 
 
 def first_answer_from(records: Iterable[Record], node: str, after: float = 0.0) -> float | None:

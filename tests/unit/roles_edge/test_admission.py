@@ -116,6 +116,13 @@ def test_a_reload_carries_over_only_servers_that_are_the_same(admission: ModuleT
     assert len(merged) == 9
 
 
+def test_where_checks_go_is_never_carried_over(admission: ModuleType) -> None:
+    """HAProxy would ask the old port, whatever the new configuration says."""
+    asked = {tuple(line.split()[21:]) for line in admission.merge(admission.servers(admission.configuration()), RUNNING)}
+    assert asked == {("0", "-", "-", "0")}
+    assert {line.split()[21] for line in RUNNING.splitlines() if not line.startswith(("#", "1"))} != {"0"}
+
+
 def serve(path: Path, answer: str, seen: list[str]) -> threading.Thread:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))

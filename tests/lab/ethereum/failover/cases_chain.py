@@ -31,8 +31,9 @@ def chain_stalled(world: World) -> Figures:
         at = time.time()
         ejected = count_ejected(world, world.hold)
         states = {world.status(host)["state"] for host in SERVING}
+        healed = time.time()
         fault.undo()
         # the first block after a stall reaches the pairs one after the other
         ejected += count_ejected(world, 10)
     assert states == {"chain_stalled"}, states
-    return world.figures(load, at) | {"ejected": ejected}
+    return world.figures(load, at, healed) | {"ejected": ejected}

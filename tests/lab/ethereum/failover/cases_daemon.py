@@ -25,9 +25,10 @@ def without_daemon(world: World, name: str, fault: str, stale: bool) -> Figures:
         time.sleep(world.hold - world.policy_age / 2)
         reload_balancers(world)
         time.sleep(3)
+        healed = time.time()
         world.faults.undo_all()
         world.wait_admitted("eth-a")
-    return world.figures(load, at)
+    return world.figures(load, at, healed)
 
 
 def reload_balancers(world: World) -> None:

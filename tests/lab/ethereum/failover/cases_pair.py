@@ -15,12 +15,13 @@ def geth_killed(world: World) -> Figures:
         fault = world.faults.kill_unit("eth-a", "geth", stay_dead=True)
         at = time.time()
         time.sleep(world.hold)
+        healed = time.time()
         fault.undo()
         world.wait_admitted("eth-a")
         came_back_behind = behind_head(world, "eth-a")
         time.sleep(3)
     assert came_back_behind <= 2, f"eth-a was let in {came_back_behind} blocks behind the references"
-    return world.figures(load, at)
+    return world.figures(load, at, healed)
 
 
 @case("geth-frozen", limits=lambda world: fresh_answers(world) | {"detection_s": 3, "slowest_s": 3})
@@ -29,11 +30,12 @@ def geth_frozen(world: World) -> Figures:
         fault = world.faults.freeze_unit("eth-a", "geth")
         at = time.time()
         time.sleep(world.hold)
+        healed = time.time()
         fault.undo()
         world.wait_admitted("eth-a")
         time.sleep(2)
     # A request that waited in the frozen process may be answered when it thaws, to a connection long closed.
-    return world.figures(load, at)
+    return world.figures(load, at, healed)
 
 
 @case(
@@ -53,11 +55,12 @@ def consensus_fault(world: World, name: str, wait_back: bool) -> Figures:
         assert world.rpc("eth-a", "eth_syncing") is False, "the case proves nothing: eth_syncing says it is syncing"
         if wait_back:
             assert world.status("eth-a")["state"] == "stale", world.pairs_say()
+        healed = time.time()
         fault.undo()
         if wait_back:
             world.wait_admitted("eth-a")
             time.sleep(2)
-    return world.figures(load, at)
+    return world.figures(load, at, healed)
 
 
 @case("pair-cut-off", limits=lambda world: fresh_answers(world) | {"detection_s": world.policy_age + 2})
@@ -68,10 +71,11 @@ def pair_cut_off(world: World) -> Figures:
         at = time.time()
         time.sleep(world.hold)
         assert not world.admitted("eth-a"), world.pairs_say()
+        healed = time.time()
         fault.undo()
         world.wait_admitted("eth-a")
         time.sleep(2)
-    return world.figures(load, at)
+    return world.figures(load, at, healed)
 
 
 @case("sync-from-empty", limits=lambda world: fresh_answers(world) | {"admitted_behind": 2})
@@ -82,10 +86,11 @@ def sync_from_empty(world: World) -> Figures:
         with world.faults.stop_unit("eth-a", "prysm"), world.faults.stop_unit("eth-a", "geth"):
             world.wait_out("eth-a")
             world.site.run("eth-a", "sh", "-c", "rm -rf /var/lib/geth/geth /var/lib/prysm/beaconchaindata")
+            healed = time.time()
         world.wait_admitted("eth-a", 300)
         behind = behind_head(world, "eth-a")
         time.sleep(world.hold)
-    return world.figures(load, at) | {"admitted_behind": behind}
+    return world.figures(load, at, healed) | {"admitted_behind": behind}
 
 
 @case("disk-full", limits=lambda world: fresh_answers(world) | {"geth_stopped_first": 0})
@@ -101,9 +106,10 @@ def disk_full(world: World) -> Figures:
         status = world.status("eth-a")
         assert "disk" in status["reason"] and "/var/lib/geth" in status["reason"], status
         time.sleep(world.hold)
+        healed = time.time()
         fault.undo()
         world.wait_admitted("eth-a")
-    return world.figures(load, at) | {"geth_stopped_first": stopped_first}
+    return world.figures(load, at, healed) | {"geth_stopped_first": stopped_first}
 
 
 def behind_head(world: World, host: str) -> int:

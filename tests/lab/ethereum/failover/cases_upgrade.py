@@ -37,10 +37,10 @@ class Drains(threading.Thread):
 
     def __init__(self, world: World) -> None:
         super().__init__(daemon=True)
-        self.world, self.most, self.seen, self._stop = world, 0, set(), threading.Event()
+        self.world, self.most, self.seen, self._done = world, 0, set(), threading.Event()
 
     def run(self) -> None:
-        while not self._stop.wait(0.5):
+        while not self._done.wait(0.5):
             drained = {host for host in PAIRS if self.world.status(host).get("drain")}
             self.most, self.seen = max(self.most, len(drained)), self.seen | drained
 
@@ -49,7 +49,7 @@ class Drains(threading.Thread):
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._stop.set()
+        self._done.set()
         self.join()
 
 

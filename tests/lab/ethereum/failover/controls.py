@@ -58,7 +58,14 @@ def control_syncing_check(world: World) -> Figures:
 
 @case("control-agent-only", short=True, goes_red=["oldest_answer_s"], limits=fresh_answers)
 def control_agent_only(world: World) -> Figures:
-    """Without the HTTP check, a frozen daemon keeps its stale node in service: HAProxy ignores silence."""
+    """Without the HTTP check, a frozen daemon keeps its stale node in service: HAProxy ignores silence.
+
+    systemd's watchdog would start the daemon anew after a while, so it is off as well.
+    """
     with edited_balancers(world, "/option httpchk|http-check|timeout check|default-server check/d"):
-        world.faults.freeze_unit("eth-a", DAEMON)
-        return consensus_fault(world, "control-agent-only", wait_back=False)
+        world.site.run("eth-a", "systemctl", "service-watchdogs", "no")
+        try:
+            world.faults.freeze_unit("eth-a", DAEMON)
+            return consensus_fault(world, "control-agent-only", wait_back=False)
+        finally:
+            world.site.run("eth-a", "systemctl", "service-watchdogs", "yes")

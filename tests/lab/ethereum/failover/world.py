@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import urllib.error
@@ -131,9 +132,9 @@ class World:
             time.sleep(2)
             yield running
 
-    def figures(self, running: Load, fault_at: float, node: str = "eth-a") -> dict[str, float]:
-        """The load's figures, with the time from the fault to the last answer that the node gave."""
-        last = records.last_answer_from(running.records(), node, after=fault_at - 5)
+    def figures(self, running: Load, fault_at: float, healed_at: float = math.inf) -> dict[str, float]:
+        """The load's figures, with the time from the fault to the last answer that eth-a gave before it was healed."""
+        last = records.last_answer_from(running.records(), "eth-a", after=fault_at - 5, before=healed_at)
         detection = max(0.0, last - fault_at) if last else 0.0
         return dict(running.figures) | {"detection_s": round(detection, 3)}
 
