@@ -290,7 +290,7 @@ class Machine:
         # The kernel takes its network down later, and a host that boots again at once would meet its own old link.
         run(["ip", "link", "delete", self.link], check=False)
         # The connections that SSH keeps open to it would outlive it, and a host that boots again does not know them.
-        for path in (self.spec.state_dir / "cp").glob(f"{self.name}-*"):
+        for path in (self.spec.state_dir / "cp").glob(f"{self.host.address}-*"):
             run(["ssh", "-O", "exit", "-o", f"ControlPath={path}", self.name], check=False, timeout=5)
         return was
 

@@ -116,6 +116,8 @@ class World:
         """The state every case begins in: both pairs in service, each address on its own region's pair."""
         for host in SERVING:
             self.wait_admitted(host, 180)
+        # a pair that has just come back may be in service and still have a little to catch up with
+        self.until("both pairs well", lambda: all(self.status(host).get("state") == "healthy" for host in SERVING), 120)
         self.wait_serving(EAST, "eth-a")
         self.wait_serving(WEST, "eth-b")
 
