@@ -17,6 +17,8 @@ from .rules import Rules, parse
 
 ROLE_ENTRY_KEYS = {"role", "name", "vars", "when", "tags", "become", "become_user", "environment"}
 PLAY_KEYS_WITH_TASKS = ("tasks", "pre_tasks", "post_tasks")
+TASK_KEYS_WITH_TASKS = ("block", "rescue", "always")
+APPLY_ROLE = ("import_role", "include_role")
 
 
 @dataclass
@@ -117,21 +119,17 @@ class Collection:
         if not isinstance(plays, list):
             layers = sorted(item.stem for item in path.parent.glob("*.yml"))
             raise AnsibleError(f"there is no layer {name} in {self.name}: {', '.join(layers) or 'none'}")
-        return [read_play(name, play) for play in plays if play.get("roles")]
+        return [play for play in (read_play(name, play) for play in plays) if play.roles]
 
 
 def read_play(layer: str, play: dict[str, t.Any]) -> LayerPlay:
-    """One play; what preflight would not see in it (roles applied by tasks) is an error, not a gap."""
+    """One play; what preflight would not see in it (roles applied deep in tasks) is an error, not a gap."""
     where = f"playbooks/layers/{layer}.yml: play {play.get('name', play.get('hosts'))!s}"
-    for key in PLAY_KEYS_WITH_TASKS:
-        for task in play.get(key) or []:
-            if any(str(word).rsplit(".", maxsplit=1)[-1] in ("include_role", "import_role") for word in task):
-                raise AnsibleError(f"{where} applies a role in {key}; preflight only sees roles under roles:")
     if play.get("vars_files"):
         raise AnsibleError(f"{where} has vars_files; a layer sets __layer_* variables under vars:")
     play_when = as_list(play.get("when"))
     roles = []
-    for entry in play["roles"]:
+    for entry in play.get("roles") or []:
         item: dict[str, t.Any] = {"role": entry} if isinstance(entry, str) else dict(entry)
         parameters = {key: value for key, value in item.items() if key not in ROLE_ENTRY_KEYS}
         roles.append(
@@ -141,7 +139,32 @@ def read_play(layer: str, play: dict[str, t.Any]) -> LayerPlay:
                 when=play_when + as_list(item.get("when")),
             )
         )
+    for key in PLAY_KEYS_WITH_TASKS:
+        for task in play.get(key) or []:
+            applied = role_of(task)
+            if applied and (key != "tasks" or "{{" in applied):
+                raise AnsibleError(
+                    f"{where} applies a role in {key}; preflight sees roles by name under roles: and tasks:"
+                )
+            if applied:
+                variables, when = task.get("vars") or {}, play_when + as_list(task.get("when"))
+                roles.append(Applied(name=applied, variables=variables, when=when))
+            elif applies_deeper(task):
+                raise AnsibleError(f"{where} applies a role in a block, where preflight does not see it")
     return LayerPlay(layer, str(play.get("name", "")), play.get("hosts"), play.get("vars") or {}, roles)
+
+
+def role_of(task: dict[str, t.Any]) -> str:
+    """The name of the role that a task applies; empty for other tasks."""
+    for word, arguments in task.items():
+        if str(word).rsplit(".", maxsplit=1)[-1] in APPLY_ROLE:
+            return str(arguments["name"])
+    return ""
+
+
+def applies_deeper(task: dict[str, t.Any]) -> bool:
+    inner = [inside for key in TASK_KEYS_WITH_TASKS for inside in task.get(key) or []]
+    return any(role_of(inside) or applies_deeper(inside) for inside in inner)
 
 
 def as_list(value: t.Any) -> list[t.Any]:

@@ -163,9 +163,30 @@ def test_a_role_with_when_is_checked_where_it_applies(tmp_path: Path) -> None:
     assert mistakes == ['eth-a: node_http_port = "x": must be an integer']
 
 
-def test_a_role_applied_by_a_task_is_an_error(tmp_path: Path) -> None:
-    write_collection(tmp_path, [{**LAYER[1], "tasks": [{"ansible.builtin.include_role": {"name": "balancer"}}]}])
-    with pytest.raises(AnsibleError, match="applies a role in tasks"):
+@pytest.mark.parametrize("word", ["import_role", "ansible.builtin.include_role"])
+def test_a_role_applied_by_a_task_is_checked_like_others(tmp_path: Path, word: str) -> None:
+    task = {"name": "Node", word: {"name": "node"}, "when": "inventory_hostname == 'eth-a'", "tags": ["node"]}
+    play = {key: value for key, value in LAYER[1].items() if key != "roles"} | {"tasks": [task]}
+    write_collection(tmp_path, [play])
+    mistakes, _notes = check(tmp_path, facts=FACTS, node_http_port="x")
+    assert mistakes == ['eth-a: node_http_port = "x": must be an integer']
+
+
+APPLIED = {"ansible.builtin.include_role": {"name": "balancer"}}
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"post_tasks": [APPLIED]},
+        {"tasks": [{"block": [APPLIED]}]},
+        {"tasks": [{"block": [], "rescue": [{"block": [APPLIED]}]}]},
+        {"tasks": [{"include_role": {"name": "{{ which }}"}}]},
+    ],
+)
+def test_a_role_that_would_not_be_seen_is_an_error(tmp_path: Path, hidden: dict[str, Any]) -> None:
+    write_collection(tmp_path, [LAYER[1] | hidden])
+    with pytest.raises(AnsibleError, match="applies a role in"):
         check(tmp_path)
 
 
