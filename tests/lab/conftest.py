@@ -18,7 +18,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--case", default="", help="run this failover case only")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: only at full length (make prove), to keep make test short")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not at_full_length():
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
     def place(item: pytest.Item) -> int:
         name = Path(item.path).name
         if name in FIRST:
@@ -28,10 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def at_full_length() -> bool:
+    return os.environ.get("CHAINOPS_FULL_LENGTH") == "1"
+
+
 @pytest.fixture(scope="session")
 def full_length() -> bool:
     """Whether everything is shown at full length (make prove) or the short form (make test)."""
-    return os.environ.get("CHAINOPS_FULL_LENGTH") == "1"
+    return at_full_length()
 
 
 @pytest.fixture(scope="session")

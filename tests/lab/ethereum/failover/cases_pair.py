@@ -7,11 +7,19 @@ import time
 from .case import Figures, case, fresh_answers
 from .world import PAIRS, World
 
+# Seconds that the balancers give eth_call and its like by default (haproxy_ethereum_call_timeout_ms): one second more
+# than geth's own limit for them.
+CALL_TIMEOUT = 6.0
+
 
 @case("geth-killed", short=True, limits=lambda world: fresh_answers(world) | {"detection_s": 3})
 def geth_killed(world: World) -> Figures:
     """SIGKILL: geth loses what it had not written and comes back on an older head."""
-    with world.load("geth-killed") as load:
+    return kill_geth(world, "geth-killed")
+
+
+def kill_geth(world: World, name: str) -> Figures:
+    with world.load(name) as load:
         fault = world.faults.kill_unit("eth-a", "geth", stay_dead=True)
         at = time.time()
         time.sleep(world.hold)
@@ -24,18 +32,19 @@ def geth_killed(world: World) -> Figures:
     return world.figures(load, at, healed)
 
 
-@case("geth-frozen", limits=lambda world: fresh_answers(world) | {"detection_s": 3, "slowest_s": 3})
+@case("geth-frozen", limits=lambda world: fresh_answers(world) | {"ejected_s": 3, "slowest_s": CALL_TIMEOUT + 0.5})
 def geth_frozen(world: World) -> Figures:
+    """What it had in hand waits for its method's timeout and is then asked of the other pair; new requests go there."""
     with world.load("geth-frozen") as load:
         fault = world.faults.freeze_unit("eth-a", "geth")
         at = time.time()
-        time.sleep(world.hold)
+        ejected = world.wait_out("eth-a")
+        time.sleep(world.hold - ejected)
         healed = time.time()
         fault.undo()
         world.wait_admitted("eth-a")
         time.sleep(2)
-    # A request that waited in the frozen process may be answered when it thaws, to a connection long closed.
-    return world.figures(load, at, healed)
+    return world.figures(load, at, healed) | {"ejected_s": round(ejected, 3)}
 
 
 @case(
@@ -66,11 +75,16 @@ def consensus_fault(world: World, name: str, wait_back: bool) -> Figures:
 @case("pair-cut-off", limits=lambda world: fresh_answers(world) | {"detection_s": world.policy_age + 2})
 def pair_cut_off(world: World) -> Figures:
     """Both clients alive, no peer and no reference in reach."""
-    with world.load("pair-cut-off") as load:
+    return cut_off(world, "pair-cut-off", ejected=True)
+
+
+def cut_off(world: World, name: str, ejected: bool) -> Figures:
+    """``ejected``: the balancers must learn of it."""
+    with world.load(name) as load:
         fault = world.faults.partition(["eth-a"], [host for host in PAIRS if host != "eth-a"])
         at = time.time()
         time.sleep(world.hold)
-        assert not world.admitted("eth-a"), world.pairs_say()
+        assert not (ejected and world.admitted("eth-a")), world.pairs_say()
         healed = time.time()
         fault.undo()
         world.wait_admitted("eth-a")
@@ -81,7 +95,11 @@ def pair_cut_off(world: World) -> Figures:
 @case("sync-from-empty", limits=lambda world: fresh_answers(world) | {"admitted_behind": 2})
 def sync_from_empty(world: World) -> Figures:
     """A pair whose data is gone is not asked before it has caught up."""
-    with world.load("sync-from-empty") as load:
+    return start_from_empty(world, "sync-from-empty")
+
+
+def start_from_empty(world: World, name: str) -> Figures:
+    with world.load(name) as load:
         at = time.time()
         with world.faults.stop_unit("eth-a", "prysm"), world.faults.stop_unit("eth-a", "geth"):
             world.wait_out("eth-a")
@@ -96,20 +114,31 @@ def sync_from_empty(world: World) -> Figures:
 @case("disk-full", limits=lambda world: fresh_answers(world) | {"geth_stopped_first": 0})
 def disk_full(world: World) -> Figures:
     """Ejected with a reason while geth still runs."""
-    with world.load("disk-full") as load:
-        fault = world.faults.fill_disk("eth-a", "/var/lib/geth", leave_bytes=200 * 2**20)
+    return fill_disk(world, "disk-full", leave_mb=200, watched=True)
+
+
+def fill_disk(world: World, name: str, leave_mb: int, watched: bool) -> Figures:
+    """``watched``: the daemon must see it, and say so."""
+    with world.load(name) as load:
+        fault = world.faults.fill_disk("eth-a", "/var/lib/geth", leave_bytes=leave_mb * 2**20)
         at = time.time()
-        world.wait_out("eth-a", 10)
-        stopped_first = (
-            0 if world.site.run("eth-a", "systemctl", "is-active", "geth", check=False).returncode == 0 else 1
-        )
+        if watched:
+            world.wait_out("eth-a", 10)
+        else:
+            world.until("geth stopped", lambda: not geth_runs(world), 120, interval=1)
+        stopped_first = int(not geth_runs(world))
         status = world.status("eth-a")
-        assert "disk" in status["reason"] and "/var/lib/geth" in status["reason"], status
+        assert not watched or ("disk" in status["reason"] and "/var/lib/geth" in status["reason"]), status
         time.sleep(world.hold)
         healed = time.time()
         fault.undo()
+        world.site.run("eth-a", "systemctl", "start", "geth")
         world.wait_admitted("eth-a")
     return world.figures(load, at, healed) | {"geth_stopped_first": stopped_first}
+
+
+def geth_runs(world: World) -> bool:
+    return world.site.run("eth-a", "systemctl", "is-active", "geth", check=False).returncode == 0
 
 
 def behind_head(world: World, host: str) -> int:
