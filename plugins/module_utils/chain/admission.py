@@ -62,8 +62,12 @@ class Admission:
         self.since = since
         self._first = True
 
-    def step(self, assessment: Assessment, now: float) -> Verdict:
-        """``now`` is of a clock that never goes back; in seconds."""
+    def step(self, assessment: Assessment, now: float, drained: bool = False) -> Verdict:
+        """``now`` is of a clock that never goes back; in seconds.
+
+        A drained node is out of service already, so it has no benefit of the doubt: what would keep it from being
+        admitted takes the admission away, and lifting the drain puts nothing into service that is not good to serve.
+        """
         present: dict[str, Finding] = {}
         for finding in assessment.findings:
             # several disks or references may say the same: the gravest speaks for its code
@@ -89,7 +93,9 @@ class Admission:
                 suspects.append(finding)
 
         before = self.admitted
-        if self.admitted:
+        if drained:
+            self.admitted = self._good_rounds >= self.policy.admit_after
+        elif self.admitted:
             refused = self.policy.on_stall == REFUSE and self._stall_rounds >= needed
             if self._fatal_rounds >= needed or refused:
                 self.admitted = False

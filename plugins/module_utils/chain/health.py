@@ -302,7 +302,10 @@ class _Judge:
         if len(final) >= QUORUM:
             self.add("finalized_differs", FATAL, FORKED, f"fork: {text}, where it is final")
         elif len(against) >= QUORUM:
-            self.add("head_differs", HOLD, FORKED, text, None if self.finalizing() else self.policy.fork_seconds)
+            # a node that stands alone is wrong; where opinions are even, finality decides, as long as there is any
+            outvoted = len(against) > 1 + len(agreeing)
+            decided = outvoted or not self.finalizing()
+            self.add("head_differs", HOLD, FORKED, text, self.policy.fork_seconds if decided else None)
         elif agreeing:
             self.add("reference_differs", NOTE, HEALTHY, f"{text} alone")
         else:

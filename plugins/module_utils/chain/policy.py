@@ -27,8 +27,8 @@ class Policy:
     admit_after: int = 3
     # slots that a node may need to import a block which a reference has, when a chain goes on after a stall
     import_slots: float = 0.5
-    # slots for which a difference that a reorganisation could explain may last, while nothing is finalised
-    fork_slots: float = 8
+    # slots for which a difference that a reorganisation could explain may last, if outvoted or nothing is finalised
+    fork_slots: float = 4
     # epochs without a new finalised checkpoint after which the chain counts as not finalising; three are normal
     max_finality_epochs: int = 4
     min_references: int = 1

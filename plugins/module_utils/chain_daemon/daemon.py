@@ -39,7 +39,7 @@ class Daemon:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.drains = DrainFile(config.state_dir)
-        self.loop = Loop(config)
+        self.loop = Loop(config, lambda: self.drains.current is not None)
         self.history = History()
         self.stop = threading.Event()
         self._told = ""

@@ -56,10 +56,11 @@ class Snapshot:
 
 
 class Loop:
-    """Rounds, until told to stop. ``snapshot`` is the last one."""
+    """Rounds, until told to stop. ``snapshot`` is the last one; ``drained`` tells whether an operator keeps it out."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, drained: Callable[[], bool] = lambda: False) -> None:
         self.config = config
+        self._drained = drained
         self.snapshot: Snapshot | None = None
         self.admission = Admission(config.policy)
         self._admission_file = AdmissionFile(config.run_dir)
@@ -134,7 +135,7 @@ class Loop:
         )
         assessment = judge(pair, references, self.config.policy, self.config.identity)
         before = self.snapshot.verdict if self.snapshot else None
-        verdict = self.admission.step(assessment, now)
+        verdict = self.admission.step(assessment, now, self._drained())
         self._heights = heights_to_compare(execution, references)
         self._count(verdict, pair, references)
         self._tell(before, verdict)

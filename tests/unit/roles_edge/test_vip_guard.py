@@ -25,7 +25,7 @@ def view(**changes: Any) -> View:
         "priority": 149,
         "now": NOW,
         "started": 0.0,
-        "partners": {"lb-a1": Partner(heard=NOW - 0.05, holds=True, held_for=50.0, serves=True, priority=150)},
+        "partners": {"lb-a1": Partner(heard=NOW - 0.05, holds=True, held_for=50.0, serves_since=0.0, priority=150)},
         "arbiters": 1,
         "claims": {"lb-b": Claim("lb-a1", NOW - 0.05, 150)},
         "answered": NOW - 0.05,
@@ -34,7 +34,7 @@ def view(**changes: Any) -> View:
 
 
 def silent(since: float, **more: Any) -> dict[str, Partner]:
-    return {"lb-a1": Partner(heard=NOW - since, holds=True, held_for=50.0, serves=True, priority=150, **more)}
+    return {"lb-a1": Partner(heard=NOW - since, holds=True, held_for=50.0, serves_since=0.0, priority=150, **more)}
 
 
 def fault(seen: View) -> str:
@@ -91,10 +91,17 @@ def test_at_the_start_nothing_is_taken_before_a_word_is_heard() -> None:
 
 
 def test_a_host_without_a_healthy_server_gives_the_address_to_one_that_has_one() -> None:
-    serving, none = Partner(NOW, serves=True), Partner(NOW, serves=False)
+    serving, none = Partner(NOW, serves_since=0.0), Partner(NOW)
     assert "lb-a1 has one" in fault(view(partners={"lb-a1": serving}, held_since=1.0, unfit_since=NOW - 2))
     assert fault(view(partners={"lb-a1": none}, held_since=1.0, unfit_since=NOW - 2)) == ""
     assert fault(view(partners={"lb-a1": serving}, held_since=1.0, unfit_since=NOW - 0.1)) == ""
+
+
+def test_a_partner_that_finds_a_server_a_moment_earlier_does_not_get_the_address() -> None:
+    """After a time without any healthy server, checks find the first one up to an interval apart."""
+    moment, long = Partner(NOW, serves_since=NOW - 0.5), Partner(NOW, serves_since=NOW - 1.5)
+    assert fault(view(partners={"lb-a1": moment}, held_since=1.0, unfit_since=NOW - 60)) == ""
+    assert "lb-a1 has one" in fault(view(partners={"lb-a1": long}, held_since=1.0, unfit_since=NOW - 60))
 
 
 def test_an_isolated_host_keeps_the_address_only_while_it_can_serve() -> None:
@@ -110,7 +117,7 @@ def test_a_frozen_keepalived_is_killed_once_and_kept_away() -> None:
     judge = Judge()
 
     def at(now: float, mine: float | None, theirs: bool = True) -> Decision:
-        partner = Partner(now, holds=theirs, held_for=now - NOW, serves=True, priority=149)
+        partner = Partner(now, holds=theirs, held_for=now - NOW, serves_since=0.0, priority=149)
         return judge.decide(
             view(name="lb-a1", priority=150, now=now, held_since=mine, partners={"lb-a2": partner}, claims={})
         )
@@ -124,7 +131,7 @@ def test_a_frozen_keepalived_is_killed_once_and_kept_away() -> None:
 def test_the_newer_of_two_owners_stays() -> None:
     judge = Judge()
     for now in (NOW, NOW + 1, NOW + 2):
-        partner = Partner(now, holds=True, held_for=50.0, serves=True, priority=150)
+        partner = Partner(now, holds=True, held_for=50.0, serves_since=0.0, priority=150)
         assert judge.decide(view(now=now, held_since=NOW - 1, partners={"lb-a1": partner})) == Decision()
 
 

@@ -25,7 +25,8 @@ LEARN = 1.0
 CONFLICT = 0.4
 """Seconds that VRRP gets to settle two owners who hear each other."""
 UNFIT = 1.0
-"""Seconds without a healthy server after which a partner that has one is to hold the address."""
+"""Seconds without a healthy server, while a partner has one, after which that one is to hold the address. Two balancers
+see the same server come back up to a check's interval apart, and the address must not move for that."""
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Partner:
     heard: float | None = None
     holds: bool = False
     held_for: float = 0.0
-    serves: bool = False
+    serves_since: float | None = None
+    """Since when it says that it has a healthy server, on this host's clock."""
     priority: int = 0
 
 
@@ -169,7 +171,11 @@ def _isolated(view: View) -> str:
 
 def _unfit(view: View) -> str:
     """No healthy server here, while a partner that is heard has one. When nobody has one, the holder answers that."""
-    if view.unfit_since is None or view.now - view.unfit_since < UNFIT:
+    if view.unfit_since is None:
         return ""
-    better = next((name for name, partner in view.partners.items() if partner.serves and view.hears(name)), None)
-    return f"no healthy server here, {better} has one" if better else ""
+    for name, partner in view.partners.items():
+        if partner.serves_since is None or not view.hears(name):
+            continue
+        if view.now - max(view.unfit_since, partner.serves_since) >= UNFIT:
+            return f"no healthy server here, {name} has one"
+    return ""

@@ -190,12 +190,13 @@ class Guard:
         name = self._partners_by_address.get(source)
         if name is None or message.get("from") != name or message.get("vip") != self._config.vip:
             return
+        before = self._view.partners.get(name, Partner()).serves_since
         try:
             self._view.partners[name] = Partner(
                 heard=now,
                 holds=message["holds"] is True,
                 held_for=float(message["held_for"]),
-                serves=message["serves"] is True,
+                serves_since=(now if before is None else before) if message["serves"] is True else None,
                 priority=int(message["priority"]),
             )
         except (KeyError, TypeError, ValueError):

@@ -155,3 +155,21 @@ def other_genesis(world: World) -> Figures:
 def fork(world: World) -> Figures:
     """Its clients are well and its head is fresh, but its blocks are those of its own validators."""
     return elsewhere(world, "fork", tricks.own_fork, "", world.hold + 30)
+
+
+def fork_limits(world: World) -> Figures:
+    """A reorganisation has its time; the next block of a fork is up to two slots away."""
+    policy = world.status("eth-a")["policy"]
+    return {"failed": 0, "detection_s": (policy["fork_slots"] + 2) * policy["slot_seconds"] + 2}
+
+
+@case("fork-in-service", limits=fork_limits)
+def fork_in_service(world: World) -> Figures:
+    """A pair that goes onto a fork of its own while it serves: the others outvote it before anything is final."""
+    with world.load("fork-in-service") as load, tricks.own_fork(world, "eth-a"):
+        at = time.time()
+        world.wait_out("eth-a")
+        assert world.status("eth-a")["state"] == "forked", world.pairs_say()
+        time.sleep(world.hold)
+        healed = time.time()
+    return world.figures(load, at, healed)

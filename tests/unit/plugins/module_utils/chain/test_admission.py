@@ -279,3 +279,22 @@ class TestStories:
 
         story = self.play(self.in_service(), 600, see)
         assert all(verdict.admitted for _slot, verdict in story)
+
+
+class TestDrained:
+    @pytest.mark.parametrize("assessment", [HOLD, SLOW, LASTING, FATAL])
+    def test_what_would_not_be_admitted_loses_its_admission(self, assessment):
+        machine = admitted()
+        assert not machine.step(assessment, 1.0, drained=True).admitted
+        assert not machine.step(assessment, 2.0).admitted, "lifting the drain puts it back"
+
+    def test_a_good_node_keeps_it_and_serves_again_at_once(self):
+        machine = admitted()
+        assert all(machine.step(GOOD, float(second), drained=True).admitted for second in range(5))
+        assert machine.step(GOOD, 6.0).admitted
+
+    def test_a_node_that_recovers_while_it_is_drained_is_admitted(self):
+        machine = admitted()
+        machine.step(HOLD, 1.0, drained=True)
+        verdicts = [machine.step(GOOD, 2.0 + second, drained=True) for second in range(POLICY.admit_after)]
+        assert [verdict.admitted for verdict in verdicts] == [False] * (POLICY.admit_after - 1) + [True]

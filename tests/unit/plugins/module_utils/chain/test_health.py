@@ -319,12 +319,15 @@ class TestForks:
         assert "finalized_differs" in codes(assessment, "fatal")
         assert "a, b" in text(assessment, "finalized_differs")
 
-    def test_a_different_head_alone_is_a_reorganisation(self):
-        assessment = judge(self.on_fork(HEAD - 2, (self.FINAL, HEAD - 1)))
+    @pytest.mark.parametrize(("agreeing", "fatal_after"), [(0, POLICY.fork_seconds), (1, None), (2, None)])
+    def test_a_different_head_alone_is_a_reorganisation_unless_it_lasts_and_is_outvoted(self, agreeing, fatal_after):
+        heights = (self.FINAL, HEAD - 1)
+        with_me = [forked_reference(f"friend{n}", HEAD, "evil", HEAD - 2, heights) for n in range(agreeing)]
+        assessment = judge(self.on_fork(HEAD - 2, heights), [*references(count=2), *with_me])
         assert codes(assessment, "fatal") == set()
         assert codes(assessment, "hold") == {"head_differs"}
         finding = next(f for f in assessment.findings if f.code == "head_differs")
-        assert finding.fatal_after is None  # the chain finalises: finality will tell
+        assert finding.fatal_after == fatal_after  # where opinions are even, finality will tell
         assert not assessment.admissible
 
     def test_a_different_head_may_become_fatal_while_nothing_is_finalised(self):
