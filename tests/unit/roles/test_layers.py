@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,13 @@ def test_a_layer_only_sets_layer_variables_and_a_role_reads_each(path: Path) -> 
     given = {name for play in plays for name in play.get("vars") or {}}
     assert sorted(name for name in given if not name.startswith("__layer_")) == []
     assert sorted(given - read) == []
+
+
+@each_layer
+def test_what_a_layer_takes_for_an_option_nobody_set_is_the_role_s_default(path: Path) -> None:
+    """A layer cannot see the defaults of another play's role, so it repeats them: geth_http_port | default(8545)."""
+    options = {name: option for role in ROLES for name, option in role.options.items()}
+    text = str([play.get("vars") for play in load(path)])
+    repeated = {(name, value) for name, value in re.findall(r"(\w+) \| default\((\d+)\)", text) if name in options}
+    assert sorted((name, value) for name, value in repeated if str(options[name]["default"]) != value) == []
+    assert repeated or path.stem != "ethereum"
