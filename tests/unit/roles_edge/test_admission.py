@@ -118,7 +118,9 @@ def test_a_reload_carries_over_only_servers_that_are_the_same(admission: ModuleT
 
 def test_where_checks_go_is_never_carried_over(admission: ModuleType) -> None:
     """HAProxy would ask the old port, whatever the new configuration says."""
-    asked = {tuple(line.split()[21:]) for line in admission.merge(admission.servers(admission.configuration()), RUNNING)}
+    asked = {
+        tuple(line.split()[21:]) for line in admission.merge(admission.servers(admission.configuration()), RUNNING)
+    }
     assert asked == {("0", "-", "-", "0")}
     assert {line.split()[21] for line in RUNNING.splitlines() if not line.startswith(("#", "1"))} != {"0"}
 
