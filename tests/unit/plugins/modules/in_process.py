@@ -31,13 +31,13 @@ def run_module(module: ModuleType, check: bool = False, **options: Any) -> dict[
             pass
 
     arguments = {"ANSIBLE_MODULE_ARGS": options | {"_ansible_check_mode": check}}
-    before = basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule  # type: ignore[attr-defined]
+    before = basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule
     basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = json.dumps(arguments).encode(), "legacy"
-    module.AnsibleModule = Module  # type: ignore[attr-defined]
+    module.AnsibleModule = Module
     try:
         module.main()
     except _Ended as ended:
         return ended.result
     finally:
-        basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule = before  # type: ignore[attr-defined]
+        basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule = before
     raise AssertionError("the module ended without a result")
