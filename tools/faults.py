@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
 
-from module_utils.faults import Fault, Faults  # noqa: E402  the path has to be set first
-from module_utils.lab.shell import LabError  # noqa: E402
+from module_utils.faults import Fault, Faults
+from module_utils.lab.shell import LabError
 
 
 def parser() -> argparse.ArgumentParser:

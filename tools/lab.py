@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT / "plugins"))
 
 from module_utils.faults.journal import Journal  # noqa: E402  the path has to be set first
 from module_utils.lab import needs  # noqa: E402  the path has to be set first
-from module_utils.lab.shell import LabError  # noqa: E402
-from module_utils.lab.site import Site  # noqa: E402
+from module_utils.lab.shell import LabError  # noqa: E402  the path has to be set first
+from module_utils.lab.site import Site  # noqa: E402  the path has to be set first
 
 PREFIX = os.environ.get("LAB_PREFIX") or "lab"
 

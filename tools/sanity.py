@@ -95,6 +95,7 @@ def sanity_steps(arguments: list[str]) -> list[steps.Step]:
 def main() -> int:
     if not (HOME / ".ansible" / "test" / "venv").exists():
         print("  ansible-test makes its environments: about two minutes, this once", flush=True)
+    # there is none before the first run
     shutil.rmtree(COPY / "tests" / "output" / "junit", ignore_errors=True)
     copy_collection(COPY)
     ignored = [str(path.relative_to(COPY)) for path in COPY.glob("tests/sanity/ignore*")]

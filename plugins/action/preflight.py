@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import typing as t
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "layers": {"type": "list", "elements": "str"},
                 "roles": {"type": "list", "elements": "str"},
+                "before_facts": {"type": "bool", "default": False},
             },
             required_one_of=[["layers", "roles"]],
             mutually_exclusive=[["layers", "roles"]],
@@ -41,7 +43,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         collection = Collection(Path(__file__).parents[2], NAME, self._loader)
         if arguments["layers"]:
-            outcome = self._layers(collection, arguments["layers"], variables)
+            outcome = self._layers(collection, arguments["layers"], variables, arguments["before_facts"])
         else:
             outcome = self._roles(collection, arguments["roles"], variables)
         result.update(changed=False, notes=merge_notes(outcome.notes), mistakes=merge(outcome.mistakes))
@@ -54,22 +56,46 @@ class ActionModule(ActionBase):
             result["msg"] = "found good before in this run" if self.seen_before else "no role applies to any host"
         return result
 
-    def _layers(self, collection: Collection, layers: list[str], variables: dict[str, t.Any]) -> Outcome:
-        """All hosts and roles of layers; a layer found good is not looked at again while nothing has changed."""
+    def _layers(
+        self, collection: Collection, layers: list[str], variables: dict[str, t.Any], before_facts: bool
+    ) -> Outcome:
+        """All hosts and roles of layers; what was found good is not looked at again while nothing has changed.
+
+        After a good check without facts, that is all but what waited for them.
+        """
         hostvars = variables["hostvars"]
         manager, inventory = hostvars._variable_manager, hostvars._inventory
-        fingerprint = hashlib.sha256()
+        everything, without_facts = hashlib.sha256(), hashlib.sha256()
         for host in inventory.get_hosts("all", ignore_limits=True):
-            fingerprint.update(repr(sorted(manager.get_vars(host=host, include_hostvars=False).items())).encode())
+            given = manager.get_vars(host=host, include_hostvars=False)
+            everything.update(repr(sorted(given.items())).encode())
+            facts = {
+                "ansible_facts",
+                "discovered_interpreter_python",
+                *(f"ansible_{name}" for name in given.get("ansible_facts") or {}),
+            }
+            without_facts.update(repr(sorted(item for item in given.items() if item[0] not in facts)).encode())
         # Every task runs in a process of its own; what they share is this run's temporary directory, which ansible
         # makes for each run and removes at its end.
-        marks = {layer: Path(C.DEFAULT_LOCAL_TMP) / f"preflight-{layer}-{fingerprint.hexdigest()}" for layer in layers}
-        todo = [layer for layer, mark in marks.items() if not mark.exists()]
-        self.seen_before = not todo
-        outcome = Site(collection, inventory, manager, self._loader).check(todo) if todo else Outcome()
+        here = Path(C.DEFAULT_LOCAL_TMP)
+        good = {layer: here / f"preflight-{layer}-{everything.hexdigest()}" for layer in layers}
+        waited = {layer: here / f"preflight-facts-{layer}-{without_facts.hexdigest()}" for layer in layers}
+        marks = waited if before_facts else good
+        todo = [layer for layer in layers if not marks[layer].exists()]
+        only: dict[str, bool] | None = None
+        if not before_facts and all(waited[layer].exists() for layer in todo):
+            only = {}
+            for layer in todo:
+                for name, whole in json.loads(waited[layer].read_text()).items():
+                    only[name] = only.get(name, False) or whole
+        outcome = Outcome()
+        self.seen_before = not todo or (only is not None and not only)
+        if not self.seen_before:
+            site = Site(collection, inventory, manager, self._loader, before_facts=before_facts)
+            outcome = site.check(todo, only)
         if not outcome.mistakes:
             for layer in todo:
-                marks[layer].touch()
+                marks[layer].write_text(json.dumps(outcome.waiting))
         return outcome
 
     def _roles(self, collection: Collection, roles: list[str], variables: dict[str, t.Any]) -> Outcome:

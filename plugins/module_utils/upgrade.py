@@ -18,7 +18,7 @@ DATABASES = {"geth": "geth/chaindata", "prysm": "beaconchaindata", "lighthouse":
 
 def plan(current: Mapping[str, str], wanted: Mapping[str, str], drain: Mapping[str, Any] | None) -> dict[str, Any]:
     """The clients whose version changes. The drain of an upgrade that was cut short tells what was there before it."""
-    resumed = bool(drain) and drain["who"] == WHO  # type: ignore[index]  # mypy does not see that bool() excludes None
+    resumed = bool(drain and drain["who"] == WHO)
     before = dict(current)
     if drain and resumed:
         before.update({step["client"]: step["old"] for step in _STEP.finditer(drain["reason"])})

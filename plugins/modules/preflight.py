@@ -18,10 +18,11 @@ description:
     that have a role's prefix but are no option of any role (with the nearest option).
   - Values are worked out in each host's context with group and host variables, the variables of the layer's plays, the
     roles' defaults, extra variables, and facts where they have been gathered. What needs facts that have not been
-    gathered is named in RV(notes) and looked at by the role itself.
+    gathered is named in RV(notes) and looked at by the next check, or by the role itself.
   - Types are stricter than in M(ansible.builtin.validate_argument_spec) where a conversion would hide a mistake, as
     roles read variables as they are written. A boolean, a list or a dictionary has to be one.
-  - A layer that was found good is not looked at again in the same run unless a variable of a host has changed.
+  - A layer that was found good is not looked at again in the same run unless a variable of a host has changed. Where it
+    was checked with O(before_facts), all but what waited for facts counts as found good.
 options:
   layers:
     description:
@@ -34,6 +35,13 @@ options:
         Checks between hosts are not made.
     type: list
     elements: str
+  before_facts:
+    description:
+      - Whether facts of the hosts are read after this check, with O(layers). What depends on them waits then, also
+        where facts of an earlier run are known, and is looked at by a second check once they have been read.
+      - A first check of this kind lists wrong variables although no host can be reached.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -71,7 +79,17 @@ seealso:
 
 EXAMPLES = r"""
 # In a play with hosts: all, gather_facts: false and tags: always, before any other play
-- name: Check every variable of the site before any host is changed
+- name: Check every variable of the site before any host is asked anything
+  chainops.infra.preflight:
+    layers: [baseline, ethereum]
+    before_facts: true
+  run_once: true
+
+- name: Read what the checks need to know of each host
+  ansible.builtin.setup:
+    gather_subset: ["!all", "!min", distribution, hardware, network]
+
+- name: Check what waited for facts
   chainops.infra.preflight:
     layers: [baseline, ethereum]
   run_once: true

@@ -47,9 +47,11 @@ class CheckedInventory:
         finally:
             self.manager._vars_cache.clear()
 
-    def check(self, *layers: str) -> Outcome:
-        site = Site(self._collection, self.inventory, self.manager, self.loader, self._templar)
-        return site.check(list(layers))
+    def check(self, *layers: str, before_facts: bool = False, only: dict[str, bool] | None = None) -> Outcome:
+        site = Site(
+            self._collection, self.inventory, self.manager, self.loader, self._templar, before_facts=before_facts
+        )
+        return site.check(list(layers), only)
 
 
 def message(mistakes: list[Mistake]) -> str:

@@ -48,6 +48,7 @@ class Stages:
 
 def remove_stages(stages: Iterable[str]) -> None:
     for stage in stages:
+        # most are gone already; what remains is found as stale by the next run
         shutil.rmtree(stage, ignore_errors=True)
 
 

@@ -156,7 +156,7 @@ class Endpoint:
         context = None
         if parts.scheme == "https":
             # costs 3 MB of memory, which most endpoints do not need
-            import ssl  # noqa: PLC0415
+            import ssl  # noqa: PLC0415  (only where it is used, for the same reason)
 
             context = ssl.create_default_context(cafile=ca_path)
         self._connection = _Connection(parts.hostname or "", port, context)

@@ -100,6 +100,7 @@ def unpack(bundle: str) -> tuple[dict[str, bytes], dict[str, Any]]:
 def sweep(path: Path) -> None:
     """Remove what killed runs have left beside the directory."""
     for left in path.parent.glob(f".{path.name}.*"):
+        # in nobody's way, and another run may be sweeping too
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -121,5 +121,6 @@ def disarm() -> None:
     systemctl("disable", "--now", f"{UNIT}.timer")
     for suffix in ("service", "timer"):
         (UNITS / f"{UNIT}.{suffix}").unlink(missing_ok=True)
+    # without its timer nothing reads it, and there may be none
     shutil.rmtree(STATE, ignore_errors=True)
     systemctl("daemon-reload")

@@ -164,6 +164,7 @@ class Store:
         try:
             yield directory
         finally:
+            # the outcome of the installation is what counts; the next run sweeps what remains
             shutil.rmtree(directory, ignore_errors=True)
 
     def _replace_file(self, path: Path, text: str) -> None:

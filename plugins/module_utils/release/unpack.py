@@ -157,6 +157,7 @@ def unpack(source: Path, kind: str, binaries: list[str], target: Path) -> list[E
             with source.open("rb") as handle:
                 files = [_copy(handle, target / PurePosixPath(binaries[0]).name, source.stat().st_size)]
     except _READ_ERRORS as error:
+        # what is wrong with the archive is said, and not what is wrong with the disk; the next run sweeps
         shutil.rmtree(target, ignore_errors=True)
         raise ReleaseError(f"archive: not a readable {kind} file: {error}") from None
     for file in files:

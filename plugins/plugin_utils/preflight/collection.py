@@ -58,6 +58,10 @@ class Applied:
     variables: dict[str, t.Any]
     when: list[t.Any]
 
+    @property
+    def short_name(self) -> str:
+        return self.name.rsplit(".", maxsplit=1)[-1]
+
 
 @dataclass
 class LayerPlay:
@@ -87,7 +91,8 @@ class Collection:
         """The content of a YAML file, its strings trusted as templates as in a play; None if there is no such file."""
         if not path.is_file():
             return None
-        return self._loader.load_from_file(str(path), trusted_as_template=True)
+        # As it is: nobody changes it here, and copying it takes longer than reading it.
+        return self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True)
 
     def role(self, name: str) -> Role:
         """The role of that name, or of that name in this collection (namespace.name.role)."""

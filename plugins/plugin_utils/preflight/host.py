@@ -12,7 +12,7 @@ from ansible.errors import AnsibleError
 from .collection import Role
 from .mistake import Mistake, from_vault, origin
 from .rules import check_pattern, check_range, option_of, port_numbers
-from .scope import NeedsFacts, Scope, Unset, reason
+from .scope import NeedsFacts, Scope, Unset, reason, templates
 from .spec import Problem, allowed, check_value, holds_secret
 
 PORT_RANGE = [0, 65535]
@@ -52,9 +52,19 @@ class RoleOnHost:
         """The cause of an error, as the end of a sentence; nothing where it could hold a secret."""
         return "" if self.mentions(expression, self.hidden) else f": {reason(error)}"
 
-    def lacks_facts(self, expression: t.Any) -> bool:
-        """Whether an expression reads facts, and this host has none yet: whatever it gives then is no answer."""
-        return not self.raw.get("ansible_facts") and "ansible_facts" in self.role.reads(expression)
+    def option_may_read_facts(self, name: str) -> bool:
+        """Whether an option's value, as it was found, may read facts."""
+        given = [self.raw[key] for key in self.keys_of(name)]
+        return bool(given) and self.scope.may_read_facts(list(templates(given[0])))
+
+    def may_read_facts(self, rule: dict[str, t.Any], options: set[str]) -> bool:
+        """Whether a rule may read facts, where these options do."""
+        read = expressions(rule)
+        return self.mentions(read, options) or self.scope.may_read_facts(read)
+
+    def keys_of(self, name: str) -> list[str]:
+        """The variables that are set for an option: of its own name, or of an alias."""
+        return [key for key in [name, *(self.role.options[name].get("aliases") or [])] if key in self.raw]
 
     def where(self, name: str) -> tuple[str, ...]:
         """Where the inventory set an option; nowhere for a role's default."""
@@ -62,31 +72,44 @@ class RoleOnHost:
         return (place,) if place else ()
 
 
-def check_role(host: str, role: Role, scope: Scope) -> RoleOnHost:
-    """Check one role on one host."""
+def check_role(host: str, role: Role, scope: Scope, again: bool = False) -> RoleOnHost:
+    """Check one role on one host; again, where only facts are new since it was found good: only what may read them."""
     result = RoleOnHost(host, role, scope, scope, raw=scope.variables)
     result.hidden = {name for name, option in role.options.items() if holds_secret(option)}
+    checks, site = role.rules.checks, role.rules.site
+    options = set(role.options)
+    if again:
+        options = {name for name in options if result.option_may_read_facts(name)}
+        checks = [check for check in checks if result.may_read_facts(check, options)]
+        site = []
+        options |= set(role.options) & role.reads([checks, site])
     for error in role.errors:
         result.mistake("", error)
     for name, option in role.options.items():
-        check_option(result, name, option)
+        if name in options:
+            check_option(result, name, option)
     with_values = scope.with_values(result.values)
     result.shown = with_values.masked(result.hidden)
     # Variables of the role's own that several checks read are worked out once.
-    read = role.reads([role.rules.checks, role.rules.site])
+    read = role.reads([checks, site])
     result.scope = with_values.settled(name for name in role.variables if name in read)
     check_rules(result)
-    for check in role.rules.checks:
+    for check in checks:
         run_check(result, check)
     return result
 
 
+def expressions(rule: dict[str, t.Any]) -> list[t.Any]:
+    """What a check reads, or a rule of the site, apart from its message."""
+    return [rule[key] for key in ("that", "among", "when", "agree", "unique") if rule.get(key) is not None]
+
+
 def check_option(result: RoleOnHost, name: str, option: dict[str, t.Any]) -> None:
-    names = [key for key in [name, *(option.get("aliases") or [])] if key in result.scope.variables]
+    names = result.keys_of(name)
     try:
         if not names:
             raise Unset
-        if result.lacks_facts(result.raw[names[0]]):
+        if result.scope.lacks_facts(list(templates(result.raw[names[0]]))):
             raise NeedsFacts
         value = result.scope.template(result.scope.variables[names[0]])
     except Unset:
@@ -147,7 +170,7 @@ def applies(result: RoleOnHost, when: t.Any, what: str) -> bool:
         return True
     if result.mentions(when, result.bad):
         return False
-    if result.mentions(when, result.waiting) or result.lacks_facts(when):
+    if result.mentions(when, result.waiting) or result.scope.lacks_facts(when):
         result.notes.append(f"{what} needs facts")
         return False
     try:
@@ -166,7 +189,7 @@ def run_check(result: RoleOnHost, check: dict[str, t.Any]) -> None:
     if result.mentions([that, when], result.bad) or not applies(result, when, what):
         return
     try:
-        if result.mentions(that, result.waiting) or result.lacks_facts(that):
+        if result.mentions(that, result.waiting) or result.scope.lacks_facts(that):
             raise NeedsFacts
         if result.scope.condition(that):
             return

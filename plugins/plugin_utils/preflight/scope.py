@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 
-from ansible.errors import AnsibleError, AnsibleUndefinedVariable, AnsibleValueOmittedError
+from ansible import constants as C
+from ansible.errors import AnsibleError, AnsibleValueOmittedError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from .mistake import HIDDEN
 
-WITHOUT_FACTS = "'ansible_facts' is undefined"
+# Variables whose names begin as those of facts do, and that an inventory gives or leaves out
+CONNECTION = {"ansible_become", "ansible_become_method", "ansible_become_user", *C.COMMON_CONNECTION_VARS}
+# Not followed in search of facts: what they lead to is named beside them
+WHOLE_SITE = {"hostvars", "groups", "vars"}
 
 
 class NeedsFacts(Exception):
@@ -23,6 +28,26 @@ class NeedsFacts(Exception):
 
 class Unset(Exception):
     """The value is omitted."""
+
+
+@cache
+def words(text: str) -> frozenset[str]:
+    """Every word of a text that could be a variable's name."""
+    return frozenset(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def templates(value: t.Any) -> Iterator[str]:
+    """Every text in a value that may hold a template; nothing of what is encrypted."""
+    if isinstance(value, str):
+        if "{" in value:
+            yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from templates(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from templates(key)
+            yield from templates(item)
 
 
 def make_templar(loader: DataLoader) -> Templar:
@@ -50,64 +75,91 @@ class Scope:
     """Evaluates with one set of variables.
 
     templar is shared by all scopes (making one costs milliseconds) and is given this scope's variables at each use.
+    before_facts says that facts are read later, so that those of an earlier run count as none.
     """
 
-    def __init__(self, templar: Templar, variables: dict[str, t.Any]) -> None:
+    def __init__(self, templar: Templar, variables: dict[str, t.Any], before_facts: bool = False) -> None:
         self._templar = templar
         self.variables = variables
+        self._before_facts = before_facts
 
     def template(self, value: t.Any) -> t.Any:
         """A value with all templates in it resolved."""
         if is_plain(value):
             return value
         try:
-            return self._with_facts_explained(lambda: self._templar.template(value))
+            return self._with_facts_explained(lambda: self._templar.template(value), list(templates(value)))
         except AnsibleValueOmittedError as error:
             raise Unset from error
 
     def condition(self, conditions: t.Any) -> bool:
         """Whether an expression, or every expression of a list, holds."""
         items = conditions if isinstance(conditions, list) else [conditions]
-        return all(self._with_facts_explained(partial(self._templar.evaluate_conditional, item)) for item in items)
+        return all(
+            self._with_facts_explained(partial(self._templar.evaluate_conditional, item), str(item)) for item in items
+        )
 
     def expression(self, expression: str) -> t.Any:
-        return self._with_facts_explained(lambda: self._templar.evaluate_expression(expression))
+        return self._with_facts_explained(lambda: self._templar.evaluate_expression(expression), expression)
+
+    @property
+    def has_facts(self) -> bool:
+        return bool(self.variables.get("ansible_facts")) and not self._before_facts
+
+    def lacks_facts(self, expression: t.Any) -> bool:
+        """Whether an expression may read facts, and there are none yet: whatever it gives then is no answer."""
+        return not self.has_facts and self.may_read_facts(expression)
+
+    def may_read_facts(self, expression: t.Any) -> bool:
+        """Whether facts show in the text of an expression, or in that of a variable it names, and so on.
+
+        One that only looks as if it read facts does no harm: it is worked out when there are some.
+        """
+        gathered = self.variables.get("ansible_facts") or {}
+        found: set[str] = set()
+        todo = [str(item) for item in (expression if isinstance(expression, list) else [expression])]
+        while todo:
+            new = words(todo.pop()) - found
+            found |= new
+            for name in new:
+                if name == "ansible_facts":
+                    return True
+                known = name in self.variables and name.removeprefix("ansible_") not in gathered
+                if name.startswith("ansible_") and not known and name not in CONNECTION:
+                    return True
+                if name in self.variables and name not in WHOLE_SITE:
+                    todo += templates(self.variables[name])
+        return False
 
     def masked(self, names: set[str]) -> Scope:
         """The same variables, with these shown as hidden."""
-        return Scope(self._templar, {**self.variables, **dict.fromkeys(names, HIDDEN)})
+        return self.with_values(dict.fromkeys(names, HIDDEN))
 
     def with_values(self, values: dict[str, t.Any]) -> Scope:
-        return Scope(self._templar, {**self.variables, **values})
+        return Scope(self._templar, {**self.variables, **values}, self._before_facts)
 
     def settled(self, names: Iterable[str]) -> Scope:
         """The same variables, with these worked out now and not at each use; what cannot be is left as it is."""
         values = {}
         for name in names:
+            if self.lacks_facts(name):
+                continue
             try:
                 values[name] = self.template(self.variables[name])
             except (AnsibleError, NeedsFacts, Unset, KeyError):
                 continue
         return self.with_values(values)
 
-    def _with_facts_explained(self, evaluate: Callable[[], t.Any]) -> t.Any:
-        """Evaluate; where that fails only because facts are not gathered yet, say so.
-
-        A missing fact cannot be told from any other missing key, so the same is tried without the variable that holds
-        facts: the error then names it if it is at fault.
-        """
+    def _with_facts_explained(self, evaluate: Callable[[], t.Any], expression: t.Any) -> t.Any:
+        """Evaluate; where that fails and may only do so because facts are not gathered yet, say so."""
         self._templar.available_variables = self.variables
         try:
             return evaluate()
-        except AnsibleUndefinedVariable:
-            if self.variables.get("ansible_facts"):
-                raise
-            self._templar.available_variables = {k: v for k, v in self.variables.items() if k != "ansible_facts"}
-            try:
-                evaluate()
-            except AnsibleUndefinedVariable as error:
-                if WITHOUT_FACTS in str(error):
-                    raise NeedsFacts from error
+        except AnsibleValueOmittedError:
+            raise
+        except AnsibleError as error:
+            if self.lacks_facts(expression):
+                raise NeedsFacts from error
             raise
 
 

@@ -19,27 +19,42 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from .collection import Applied, Collection, LayerPlay, Role
-from .host import RoleOnHost, check_role, message
+from .host import RoleOnHost, check_role, expressions, message
 from .mistake import HIDDEN, Mistake, origin, show
 from .names import owner, unknown
 from .places import SITE_OPTIONS, check_addresses, check_place
+from .rules import option_of
 from .scope import NeedsFacts, Scope, Unset, make_templar, reason
 from .spec import Problem
+
+EVERYTHING = "all roles"
 
 
 @dataclass
 class Outcome:
-    """Every mistake, what waits for facts (host, what), and how much was looked at."""
+    """Every mistake, what waits for facts (host, what), and how much was looked at.
+
+    waiting names the roles that facts may say more about, or EVERYTHING; True where that is no matter of single options
+    and checks, so that all of it has to be looked at again.
+    """
 
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+    waiting: dict[str, bool] = field(default_factory=dict)
     roles: set[str] = field(default_factory=set)
     options: int = 0
 
     def add(self, result: RoleOnHost) -> None:
         self.mistakes += [mistake for mistake in result.mistakes if mistake not in self.mistakes]
         self.notes += [(result.host, f"role {result.role.name}: {note}") for note in result.notes]
+        if result.notes:
+            self.waiting.setdefault(result.role.name, False)
+        # A port is compared with those of all other roles on its host.
+        ports = result.role.rules.ports
+        whens = [port["when"] for port in ports.values() if port.get("when")]
+        if result.waiting & {option_of(name) for name in ports} or any(map(result.scope.lacks_facts, whens)):
+            self.waiting[EVERYTHING] = True
         self.hosts.add(result.host)
         self.roles.add(result.role.name)
         self.options += len(result.role.options)
@@ -55,35 +70,50 @@ class Site:
         manager: VariableManager,
         loader: DataLoader,
         templar: Templar | None = None,
+        *,
+        before_facts: bool = False,
     ) -> None:
         self._collection = collection
         self._inventory = inventory
         self._manager = manager
         self._loader = loader
         self._templar = templar or make_templar(loader)
+        self._before_facts = before_facts
         self.outcome = Outcome()
         # hostvars[…] works out all variables of a host at each use; during one check they do not change.
         self._hostvars = HostVars(inventory, manager, loader)
         vars(self._hostvars)["raw_get"] = cache(self._hostvars.raw_get)
 
-    def check(self, layers: list[str]) -> Outcome:
-        """Check these layers and return everything found; a --limit narrows what is reported, not what is compared."""
+    def check(self, layers: list[str], only: dict[str, bool] | None = None) -> Outcome:
+        """Check these layers and return everything found; a --limit narrows what is reported, not what is compared.
+
+        only is what waited for facts (Outcome.waiting) when all of it was checked without them.
+        """
+        if only is not None and EVERYTHING in only:
+            only = None
         results: list[RoleOnHost] = []
         wanted = {host.name for host in self._inventory.get_hosts("all")}
         for layer in layers:
             for play in self._collection.layer(layer):
-                results += self._check_play(play)
+                results += self._check_play(play, only)
         for result in results:
             if result.host in wanted:
                 self.outcome.add(result)
         reported = [result for result in results if result.host in wanted]
         self._check_ports(reported)
         for role in {result.role.name: result.role for result in reported}.values():
+            if only is not None and not only[role.name]:
+                continue
             self._check_site_rules(role, [result for result in results if result.role is role], wanted)
-        self._check_names(sorted(self.outcome.hosts))
+        if only is None:
+            self._check_names(sorted(self.outcome.hosts))
         return self.outcome
 
-    def _check_play(self, play: LayerPlay) -> list[RoleOnHost]:
+    def _check_play(self, play: LayerPlay, only: dict[str, bool] | None) -> list[RoleOnHost]:
+        applied_here = [applied for applied in play.roles if only is None or applied.short_name in only]
+        again = {name for name, whole in (only or {}).items() if not whole}
+        if not applied_here:
+            return []
         public = sorted(name for name in play.variables if not name.startswith("__"))
         if public:
             text = (
@@ -103,16 +133,19 @@ class Site:
         for host in self._inventory.get_hosts(pattern, ignore_limits=True):
             given = self._manager.get_vars(play=ansible_play, host=host)
             given = {**defaults, **given, **exported, **self._manager.extra_vars}
-            given = self._scope(given).settled(play_variables).variables
+            scope = self._scope(given)
+            # Of one that may read facts, this must still show to whoever looks at what it is used in.
+            given = scope.settled(name for name in play_variables if not scope.may_read_facts(name)).variables
             results += [
                 result
-                for applied in play.roles
-                if (result := self._check_applied(host.name, self._collection.role(applied.name), applied, given))
+                for applied in applied_here
+                if (result := self._check_applied(host.name, applied, given, applied.short_name in again))
             ]
         return results
 
-    def _check_applied(self, host: str, role: Role, applied: Applied, given: dict[str, t.Any]) -> RoleOnHost | None:
+    def _check_applied(self, host: str, applied: Applied, given: dict[str, t.Any], again: bool) -> RoleOnHost | None:
         """A role on a host, or None where the role's when says that it is not for this host."""
+        role = self._collection.role(applied.name)
         variables = {**role.defaults, **given, **role.variables, **applied.variables, **self._manager.extra_vars}
         variables |= {"role_name": role.name, "role_path": role.path}
         variables["ansible_search_path"] = [role.path, str(self._collection.root / "playbooks" / "layers")]
@@ -122,10 +155,11 @@ class Site:
                 return None
         except NeedsFacts:
             self.outcome.notes.append((host, f"role {role.name}: whether it applies needs facts; checked as if it did"))
-        return check_role(host, role, scope)
+            self.outcome.waiting[EVERYTHING] = True
+        return check_role(host, role, scope, again)
 
     def _scope(self, variables: dict[str, t.Any]) -> Scope:
-        return Scope(self._templar, variables)
+        return Scope(self._templar, variables, self._before_facts)
 
     def _check_ports(self, results: list[RoleOnHost]) -> None:
         """Two services of one host on one port: whichever starts second fails, and maybe only after a reboot."""
@@ -147,13 +181,15 @@ class Site:
         hosts = [summary(result, result.scope) for result in results] if role.rules.site else []
         masked = [{**host, **dict.fromkeys(r.hidden, HIDDEN)} for host, r in zip(hosts, results, strict=False)]
         for rule in role.rules.site:
+            if any(result.may_read_facts(rule, result.waiting) for result in results if not result.scope.has_facts):
+                self.outcome.waiting[role.name] = True
             read = role.reads([rule.get(key) for key in ("that", "among", "when")])
             if bad & read:
                 continue
             scope = results[0].scope.with_values({"preflight_hosts": hosts})
             shown = results[0].shown.with_values({"preflight_hosts": masked})
             try:
-                if waiting & read:
+                if waiting & read or scope.lacks_facts(expressions(rule)):
                     raise NeedsFacts
                 if rule.get("when") is not None and not scope.condition(rule["when"]):
                     continue
@@ -211,10 +247,13 @@ class Site:
             if name not in given:
                 continue
             try:
+                if scope.lacks_facts(name):
+                    raise NeedsFacts
                 good[name] = scope.template(given[name])
                 problems = check_place(name, good[name]) if name in SITE_OPTIONS else []
             except NeedsFacts:
                 self.outcome.notes.append((host, f"{name} needs facts"))
+                self.outcome.waiting[EVERYTHING] = True
                 continue
             except (AnsibleError, Unset) as error:
                 problems = [Problem(name, f"cannot be worked out: {reason(error)}")]

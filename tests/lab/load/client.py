@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._body_at = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
+        self.transport = transport
         self.open = True
 
     def connection_lost(self, exc: Exception | None) -> None:

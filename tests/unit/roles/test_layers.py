@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +27,30 @@ def preflight_tasks(play: dict[str, Any]) -> list[dict[str, Any]]:
     return [task for task in play.get("tasks") or [] if "chainops.infra.preflight" in task]
 
 
+def assert_checked_before_and_after_facts(play: dict[str, Any], layers: list[str]) -> None:
+    """Wrong variables are listed although no host can be reached; and what needs facts is looked at before a change."""
+    before, facts, after = play["tasks"]
+    assert before["chainops.infra.preflight"] == {"layers": layers, "before_facts": True}
+    assert "ansible.builtin.setup" in facts
+    assert after["chainops.infra.preflight"] == {"layers": layers}
+    for task in (before, after):
+        assert task["run_once"] is True
+        assert "always" in str(play.get("tags", "")) + str(task.get("tags", ""))
+
+
 @each_layer
 def test_a_layer_checks_all_hosts_first(path: Path) -> None:
     play = load(path)[0]
     assert play["hosts"] == "all"
-    task = preflight_tasks(play)[-1]
-    assert task["chainops.infra.preflight"]["layers"] == [path.stem]
-    assert task["run_once"] is True
-    assert "always" in str(play.get("tags", "")) + str(task.get("tags", ""))
+    assert_checked_before_and_after_facts(play, [path.stem])
 
 
 def test_the_site_checks_every_layer_first() -> None:
     site = load(ROOT / "playbooks" / "site.yml")
-    task = preflight_tasks(site[0])[-1]
     imported = [
         Path(play["ansible.builtin.import_playbook"]).stem for play in site if "ansible.builtin.import_playbook" in play
     ]
-    assert task["chainops.infra.preflight"]["layers"] == imported
+    assert_checked_before_and_after_facts(site[0], imported)
     assert sorted(imported) == sorted(path.stem for path in LAYERS)
 
 
@@ -62,3 +70,13 @@ def test_a_layer_only_sets_layer_variables_and_a_role_reads_each(path: Path) -> 
     given = {name for play in plays for name in play.get("vars") or {}}
     assert sorted(name for name in given if not name.startswith("__layer_")) == []
     assert sorted(given - read) == []
+
+
+@each_layer
+def test_what_a_layer_takes_for_an_option_nobody_set_is_the_role_s_default(path: Path) -> None:
+    """A layer cannot see the defaults of another play's role, so it repeats them: geth_http_port | default(8545)."""
+    options = {name: option for role in ROLES for name, option in role.options.items()}
+    text = str([play.get("vars") for play in load(path)])
+    repeated = {(name, value) for name, value in re.findall(r"(\w+) \| default\((\d+)\)", text) if name in options}
+    assert sorted((name, value) for name, value in repeated if str(options[name]["default"]) != value) == []
+    assert repeated or path.stem != "ethereum"

@@ -10,7 +10,7 @@ from ansible_collections.chainops.infra.plugins.plugin_utils.preflight import ru
 from tests.unit.roles.role_files import ROLES, ROOT, RoleFiles, used_in
 
 sys.path.insert(0, str(ROOT / "tools"))
-import doc_roles  # noqa: E402 - tools/ is no package
+import doc_roles
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 OPTION_KEYS = {"type", "elements", "default", "description", "choices", "required", "no_log", "options"}

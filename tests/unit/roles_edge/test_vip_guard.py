@@ -155,10 +155,10 @@ def test_an_arbiter_keeps_the_first_claim_while_it_is_renewed() -> None:
     assert "holder" not in (say("claim", "lb-a1", 0.0) or {}), (
         "without the token that an answer brings, nothing is claimed"
     )
-    assert say("claim", "lb-a1", 0.1)["holder"] == "lb-a1"  # type: ignore[index]
+    assert say("claim", "lb-a1", 0.1)["holder"] == "lb-a1"
     say("ask", "lb-a2", 0.1)
-    assert say("claim", "lb-a2", 0.2)["holder"] == "lb-a1"  # type: ignore[index]
-    assert say("claim", "lb-a2", 0.2 + CLAIM)["holder"] == "lb-a2"  # type: ignore[index]
+    assert say("claim", "lb-a2", 0.2)["holder"] == "lb-a1"
+    assert say("claim", "lb-a2", 0.2 + CLAIM)["holder"] == "lb-a2"
     assert "holder" not in (say("release", "lb-a2", 0.3 + CLAIM) or {})
     assert say("claim", "lb-a1", 1.0, token="forged") is not None
     assert "holder" not in (say("ask", "lb-a2", 1.0) or {})

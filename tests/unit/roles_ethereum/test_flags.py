@@ -110,7 +110,7 @@ def test_what_8_0_of_lighthouse_removed_is_not_used() -> None:
 
 def test_peers_of_a_seeded_mesh_are_all_the_others() -> None:
     geth = Role("geth", **LAB["geth"]).value("__geth_peers")
-    assert [re.search(r"@(.*)", peer)[1] for peer in geth] == ["10.87.2.11:30303", "10.87.3.11:30303"]  # type: ignore[index]
+    assert [re.search(r"@(.*)", peer)[1] for peer in geth] == ["10.87.2.11:30303", "10.87.3.11:30303"]
     prysm = Role("prysm", **LAB["prysm"]).value("__prysm_peers")
     assert [peer.split("/p2p/")[0] for peer in prysm] == ["/ip4/10.87.2.11/tcp/13000", "/ip4/10.87.3.11/tcp/13000"]
     assert Role("geth").value("__geth_peers") == []

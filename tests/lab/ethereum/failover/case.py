@@ -63,7 +63,7 @@ def run(spec: Spec, world: World) -> Case:
         else:
             result.passed = not over
             result.note = "; ".join(over)
-    except Exception as error:  # noqa: BLE001 - a case that breaks is a case that failed; the next one still runs
+    except Exception as error:  # a case that breaks is a case that failed; the next one still runs
         result.note = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
     finally:
         world.faults.undo_all()

@@ -29,6 +29,7 @@ PLAY = """
         content: "{{{{ done | to_json }}}}"
         dest: {result}
       check_mode: false
+      # the test's own file: its change is not the module's
       changed_when: false
 """
 

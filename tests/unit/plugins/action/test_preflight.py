@@ -105,6 +105,40 @@ def test_a_second_check_of_the_same_layer_is_not_repeated(tmp_path: Path) -> Non
     assert status == 2
 
 
+def test_facts_make_only_what_waited_for_them_be_looked_at_again(tmp_path: Path) -> None:
+    """Before facts, then with them: 10 options of each node wait there, of which one reads facts."""
+    check = LAYER[0]["tasks"][0]
+    before = {**check, "chainops.infra.preflight": {"layers": ["chain"], "before_facts": True}}
+    setup = {
+        "ansible.builtin.setup": {"gather_subset": ["!all", "!min", "hardware"], "filter": ["ansible_memtotal_mb"]}
+    }
+    playbook = [{**LAYER[0], "tasks": [before, setup, check, before, check]}]
+    # An interpreter that is found with the facts is no change of the site either.
+    interpreter = {
+        "ansible_python_interpreter": "auto_silent",
+        "ansible_interpreter_python_fallback": ["/usr/bin/python3"],
+    }
+    inventory = write_inventory(tmp_path, node_cache_mb="{{ ansible_memtotal_mb }}", **interpreter)
+    status, output = play(tmp_path, playbook, inventory, "-v")
+    assert status == 0
+    assert '"role node: node_cache_mb needs facts (eth-a, eth-b)"' in output
+    assert [output.count(words) for words in ("2 roles on 4 hosts: ", "1 role on 2 hosts: ")] == [1, 1]
+    assert output.count('"msg": "found good before in this run"') == 2
+    inventory = write_inventory(tmp_path, node_cache_mb="{{ ansible_memtotal_mb - ansible_memtotal_mb }}")
+    status, output = play(tmp_path, playbook, inventory)
+    assert status == 2
+    assert "eth-a, eth-b:\n  - node_cache_mb = 0: must be at least 512" in output
+
+
+def test_what_changes_before_facts_are_there_is_looked_at_as_a_whole(tmp_path: Path) -> None:
+    before = {**LAYER[0]["tasks"][0], "chainops.infra.preflight": {"layers": ["chain"], "before_facts": True}}
+    change = {"ansible.builtin.set_fact": {"balancer_port": "x"}, "when": "inventory_hostname == 'lb-a'"}
+    playbook = [{**LAYER[0], "tasks": [before, change, LAYER[0]["tasks"][0]]}]
+    status, output = play(tmp_path, playbook, write_inventory(tmp_path))
+    assert status == 2
+    assert 'balancer_port = "x": must be an integer' in output
+
+
 def test_a_role_checks_the_host_it_runs_on(tmp_path: Path) -> None:
     hosts = {"eth-a": {"node_ws_enabled": "no", "node_htp_port": 1}}
     inventory = write_inventory(tmp_path, hosts, node_cache_mb=512)
@@ -154,7 +188,7 @@ def test_what_is_encrypted_in_the_inventory_is_not_shown(tmp_path: Path) -> None
         ({}, "one of the following is required: layers, roles"),
         ({"layers": ["chain"], "roles": ["node"]}, "mutually exclusive"),
         ({"layers": ["chian"]}, "there is no layer chian in chainops.infra: chain"),
-        ({"layers": ["chain"], "layer": "x"}, "layer. Supported parameters include: layers, roles"),
+        ({"layers": ["chain"], "layer": "x"}, "layer. Supported parameters include: before_facts, layers, roles"),
     ],
 )
 def test_wrong_arguments(tmp_path: Path, arguments: dict[str, Any], error: str) -> None:

@@ -48,6 +48,88 @@ def test_what_needs_facts_waits_for_them(tmp_path: Path) -> None:
     assert ("eth-a", "role node: the check node_cache_mb >= 512 needs facts") in notes
 
 
+ADDRESS = {"ansible_default_ipv4": {"address": "192.0.2.7"}, "ansible_memtotal_mb": 32768}
+
+
+def without_facts(tmp_path: Path, facts: dict[str, Any] | None = None, **variables: Any) -> CheckedInventory:
+    root = tmp_path / "ansible_collections" / "chainops" / "infra"
+    if not root.exists():
+        root = write_collection(tmp_path)
+    checked = CheckedInventory(write_inventory(tmp_path, **variables), root)
+    for host in checked.inventory.hosts if facts else ():
+        checked.manager.set_host_facts(host, dict(facts or {}))
+    return checked
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "{{ ansible_facts.default_ipv4.address }}",
+        "{{ ansible_default_ipv4.address }}",
+        "{{ hostvars['eth-b'].ansible_facts.default_ipv4.address }}",
+        "{{ hostvars['eth-b'].ansible_default_ipv4.address }}",
+        "{{ of_the_site }}",
+        "{{ hostvars['eth-b'].of_the_site }}",
+        "{{ lookup('vars', 'ansible_' ~ 'default_ipv4').address }}",
+    ],
+)
+def test_however_a_value_reads_facts_it_waits_for_them(tmp_path: Path, recipient: str) -> None:
+    """A default for want of facts is no answer, an error no mistake, and facts of an earlier run may be old."""
+    variables = {"of_the_site": "{{ ansible_default_ipv4.address | default('') }}", "node_recipient": recipient}
+    for facts in ({}, {"ansible_default_ipv4": {"address": "0x" + "1" * 40}, "ansible_memtotal_mb": 1}):
+        checked = without_facts(tmp_path, facts, **variables)
+        first = checked.check("chain", before_facts=True)
+        assert first.mistakes == []
+        assert ("eth-a", "role node: node_recipient needs facts") in first.notes
+        for host in checked.inventory.hosts:
+            checked.manager.set_host_facts(host, ADDRESS)
+        second = checked.check("chain", only=first.waiting)
+        assert {(m.host, m.text) for m in second.mistakes} == {
+            (host, '= "192.0.2.7": must be 0x and 40 hexadecimal digits') for host in ("eth-a", "eth-b")
+        }
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"node_cache_mb": "{{ ansible_facts.memtotal_mb // 100 }}"}, "node_cache_mb = 327: must be at least 512"),
+        ({"node_http_port": "{{ 443 if ansible_facts.memtotal_mb else 1 }}"}, ""),
+        ({"node_ws_port": "{{ ansible_facts.memtotal_mb - 24223 }}", "node_ws_enabled": True}, "the same tcp port"),
+        ({"node_archive": "{{ ansible_facts.memtotal_mb > 1 and inventory_hostname == 'eth-a' }}"}, "must agree"),
+        ({"site_datacentre_tier": "{{ ansible_facts.memtotal_mb }}"}, "must be one of 1, 2, 3, 4"),
+        ({"balancer_router_id": "{{ ansible_facts.memtotal_mb }}"}, "every balancer needs its own"),
+    ],
+)
+def test_the_second_check_finds_what_one_with_facts_would(tmp_path: Path, values: dict[str, Any], words: str) -> None:
+    hosts = {"lb-a": {}, "lb-b": {}}
+    for name in [name for name in values if name.startswith("balancer")]:
+        hosts = {host: {name: values[name]} for host in hosts}
+    write_collection(tmp_path)
+    root = tmp_path / "ansible_collections" / "chainops" / "infra"
+    checked = CheckedInventory(write_inventory(tmp_path, hosts, **values), root)
+    first = checked.check("chain", before_facts=True)
+    assert first.mistakes == []
+    for host in checked.inventory.hosts:
+        checked.manager.set_host_facts(host, FACTS)
+    whole = checked.check("chain")
+    assert checked.check("chain", only=first.waiting).mistakes == whole.mistakes
+    assert words in message(whole.mistakes)
+    assert bool(words) == bool(whole.mistakes)
+
+
+def test_the_second_check_looks_only_at_what_waited(tmp_path: Path) -> None:
+    checked = without_facts(tmp_path)
+    first = checked.check("chain", before_facts=True)
+    assert first.waiting == {"node": False}
+    for host in checked.inventory.hosts:
+        checked.manager.set_host_facts(host, {"memtotal_mb": 1000})
+    with checked.changed("nodes", {"node_http_port": "x", "node_network": "mainet"}):
+        second = checked.check("chain", only=first.waiting)
+    assert {f"{m.variable} {m.text}".strip() for m in second.mistakes} == {"node_cache_mb = 300: must be at least 512"}
+    assert second.roles == {"node"}
+    assert checked.check("chain", only={}).hosts == set()
+
+
 def test_a_default_for_a_missing_fact_is_no_answer(tmp_path: Path) -> None:
     root = write_collection(tmp_path)
     option = {"type": "str", "default": "{{ ansible_facts.interface | default('') }}"}

@@ -18,7 +18,8 @@ class _Ended(Exception):
 
 
 def run_module(module: ModuleType, check: bool = False, **options: Any) -> dict[str, Any]:
-    """What it returned; ``failed`` is set where it failed."""
+    """What it returned; ``failed`` is set where it failed, ``warnings`` where it gave some."""
+    warnings: list[str] = []
 
     class Module(basic.AnsibleModule):
         def exit_json(self, **result: Any) -> None:
@@ -28,16 +29,16 @@ def run_module(module: ModuleType, check: bool = False, **options: Any) -> dict[
             raise _Ended(result | {"msg": msg, "failed": True})
 
         def warn(self, warning: str) -> None:
-            pass
+            warnings.append(warning)
 
     arguments = {"ANSIBLE_MODULE_ARGS": options | {"_ansible_check_mode": check}}
-    before = basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule  # type: ignore[attr-defined]
+    before = basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule
     basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = json.dumps(arguments).encode(), "legacy"
-    module.AnsibleModule = Module  # type: ignore[attr-defined]
+    module.AnsibleModule = Module
     try:
         module.main()
     except _Ended as ended:
-        return ended.result
+        return ended.result | ({"warnings": warnings} if warnings else {})
     finally:
-        basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule = before  # type: ignore[attr-defined]
+        basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE, module.AnsibleModule = before
     raise AssertionError("the module ended without a result")

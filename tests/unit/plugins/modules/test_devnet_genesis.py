@@ -52,7 +52,7 @@ def prysmctl(tmp_path: Path) -> str:
 
 
 def run(**params: Any) -> dict[str, Any]:
-    return devnet_genesis.run(Module(**params))  # type: ignore[arg-type]
+    return devnet_genesis.run(Module(**params))
 
 
 def test_made_once_and_kept(tmp_path: Path, prysmctl: str) -> None:

@@ -461,7 +461,7 @@ def test_control_what_is_not_secret_shows(etc: Path) -> None:
 
 
 def test_an_unforeseen_error_shows_nothing(etc: Path) -> None:
-    broken = File(str(etc / "s"), mode=CANARY, content=CANARY.encode(), secret=True)  # type: ignore[arg-type]
+    broken = File(str(etc / "s"), mode=CANARY, content=CANARY.encode(), secret=True)
     message = run(Bundle(files=(broken,)))["msg"]
     assert message.startswith("unforeseen ") and CANARY not in message
 

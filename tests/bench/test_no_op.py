@@ -1,0 +1,94 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a run costs that changes nothing: each role on one host, and the whole site. On the converged lab."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections import defaultdict
+
+import pytest
+
+from tests.lab import results
+from tests.lab.site import RECAP, ROOT, Site
+
+SITE = "chainops.infra.site"
+BANNER = re.compile(r"(?:TASK|PLAY|PLAY RECAP)\b(?: \[(?P<name>.*?)\])?")
+ROLE_SECONDS, SITE_SECONDS = 3.0, 60.0
+# The host on which each role is measured.
+HOSTS = {
+    "eth-b": ("hardware_preflight", "baseline", "geth", "prysm", "chain_health"),
+    "eth-c": ("devnet", "devnet_validators"),
+    "mirror-c": ("artifact_mirror",),
+    "lb-b": ("haproxy", "keepalived"),
+}
+
+
+def timed(*arguments: str) -> tuple[dict[str, list[float]], float, str]:
+    """(the seconds of every task by role, seconds in all, output) of a run of the site's playbook."""
+    argv = Site().command(SITE, *arguments)
+    # banners of tasks are printed when these begin, and not first at their first result
+    env = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"}
+    started = since = time.monotonic()
+    seconds: dict[str, list[float]] = defaultdict(list)
+    role, said = "", []
+    with subprocess.Popen(argv, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
+        assert run.stdout
+        for line in run.stdout:
+            said.append(line)
+            banner = BANNER.match(line)
+            if not banner:
+                continue
+            now = time.monotonic()
+            if role:
+                seconds[role].append(now - since)
+            name = banner["name"] or ""
+            role = name.split(" : ")[0].removeprefix("chainops.infra.") if name.startswith("chainops.infra.") else ""
+            since = now
+    output = "".join(said)
+    assert run.returncode == 0, output[-4000:]
+    changed = {match["host"]: match["changed"] for match in RECAP.finditer(output) if match["changed"] != "0"}
+    assert not changed, f"not a run that changes nothing: {changed}"
+    return seconds, time.monotonic() - started, output
+
+
+def record(case: results.Case) -> None:
+    case.passed = not case.over_limit()
+    results.save("bench", [case], full_length=True)
+    print(f"\n{case.case}: {case.figures}")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_roles(host: str) -> None:
+    seconds, _elapsed, _output = timed(f"--limit={host}")
+    over = []
+    for role in HOSTS[host]:
+        assert seconds.get(role), f"{role} did not run on {host}"
+        case = results.Case(
+            f"no-op-{role}",
+            figures={"seconds": round(sum(seconds[role]), 2), "tasks": len(seconds[role])},
+            limits={"seconds": ROLE_SECONDS},
+            note=f"its own tasks on {host}",
+        )
+        record(case)
+        over += [f"{role}: {problem}" for problem in case.over_limit()]
+    assert not over, over
+
+
+def test_site() -> None:
+    seconds, elapsed, _output = timed()
+    case = results.Case(
+        "no-op-site",
+        figures={
+            "seconds": round(elapsed, 1),
+            "tasks": sum(len(taken) for taken in seconds.values()),
+            "hosts": len(Site().hosts()),
+        },
+        limits={"seconds": SITE_SECONDS},
+        note="from the command to its end",
+    )
+    record(case)
+    assert case.passed, case.over_limit()
