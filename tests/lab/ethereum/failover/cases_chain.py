@@ -96,6 +96,7 @@ def lied_to(world: World, name: str, mode: str, *liars: str) -> Figures:
     with tricks.ExitStack() as stack:
         for liar in liars:
             stack.enter_context(tricks.lying(world, liar, mode))
+        tricks.reconnect(world)
         with world.load(name) as load:
             at = time.time()
             ejected = count_ejected(world, world.hold)

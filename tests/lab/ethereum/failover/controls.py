@@ -24,6 +24,8 @@ SYNCING_CHECK = (
     "/default-server agent-check/d",
     "s/check port 8740/check port 8545/",
 )
+# A check that only sees whether geth listens; at block 0 geth says that it is syncing, whatever the truth is.
+PORT_CHECK = ("/option httpchk|http-check|default-server agent-check/d", "s/check port 8740/check port 8545/")
 
 
 @contextmanager
@@ -87,8 +89,7 @@ def control_cut_off(world: World) -> Figures:
 
 @case("control-sync-from-empty", goes_red=["oldest_answer_s"], limits=fresh_answers)
 def control_sync_from_empty(world: World) -> Figures:
-    """A geth that has not heard from its consensus client says that it is not syncing, at block 0."""
-    with edited_balancers(world, *SYNCING_CHECK):
+    with edited_balancers(world, *PORT_CHECK):
         return start_from_empty(world, "control-sync-from-empty")
 
 
@@ -114,7 +115,7 @@ def control_two_liars(world: World) -> Figures:
 
 @case("control-other-genesis", goes_red=["foreign_answers"], limits=never_admitted)
 def control_other_genesis(world: World) -> Figures:
-    with edited_balancers(world, *SYNCING_CHECK):
+    with edited_balancers(world, *PORT_CHECK):
         return elsewhere(world, "control-other-genesis", tricks.other_genesis, "forked", world.hold)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -98,17 +99,17 @@ def lying(world: World, host: str, mode: str) -> Iterator[None]:
         with firewall(
             world.site, host, "case_liar", f"chain pre {{ type nat hook prerouting priority -100; {redirect} }}"
         ):
-            # connections from before keep their way; the daemons open new ones
-            for pair in SERVING:
-                world.site.run(pair, "systemctl", "restart", "chain_health")
-            for pair in SERVING:
-                world.wait_admitted(pair)
             yield
     finally:
         world.site.run(host, "systemctl", "stop", "case-liar", check=False)
         shell(world.site, host, f"rm -rf {WORK}")
-        for pair in SERVING:
-            world.site.run(pair, "systemctl", "restart", "chain_health")
+
+
+def reconnect(world: World) -> None:
+    """The serving pairs' daemons open new connections: those from before would keep their way to the real node."""
+    for pair in SERVING:
+        world.site.run(pair, "systemctl", "restart", "chain_health")
+    time.sleep(3)
 
 
 def wipe_pair(site: Site, host: str) -> None:
