@@ -49,7 +49,7 @@ lint: setup ## ansible-lint (production), yamllint, ruff, mypy, shellcheck where
 
 unit: setup ## unit tests
 	mkdir -p $(RESULTS)
-	pytest tests/unit -n 2 --junitxml=$(RESULTS)/unit.xml
+	pytest tests/unit -n 2 --dist worksteal --junitxml=$(RESULTS)/unit.xml
 
 sanity: setup ## ansible-test sanity, without ignore entries
 	tools/sanity

@@ -36,7 +36,7 @@ def lie(value: Any) -> Any:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         request = urllib.request.Request(real, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=5) as answer:
