@@ -39,10 +39,10 @@ options:
     default: 60
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
+    description: Says whether a drain would begin or be lifted; nothing is waited for.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    description: Shows whether the pair was drained, and is.
     support: full
 """
 
