@@ -93,16 +93,17 @@ def references_unreachable(world: World) -> Figures:
 
 def lied_to(world: World, name: str, mode: str, *liars: str) -> Figures:
     """References lie while the load runs."""
-    with tricks.ExitStack() as stack:
+    with world.load(name) as load, tricks.ExitStack() as stack:
         for liar in liars:
             stack.enter_context(tricks.lying(world, liar, mode))
         tricks.reconnect(world)
-        with world.load(name) as load:
-            at = time.time()
-            ejected = count_ejected(world, world.hold)
-            said = {host: reasons(world, host) for host in SERVING}
+        ejected = count_ejected(world, world.hold)
+        said = {host: reasons(world, host) for host in SERVING}
+        stack.close()
+        for host in SERVING:
+            world.wait_admitted(host)
     assert all(liar in text for text in said.values() for liar in liars) or mode == "ahead", said
-    return world.figures(load, at) | {"ejected": ejected}
+    return dict(load.figures) | {"ejected": ejected}
 
 
 @case("reference-lying-hashes", limits=served_fresh)
