@@ -19,11 +19,15 @@ def host_off(world: World) -> Figures:
     return lose_host(world, "host-off")
 
 
-def lose_host(world: World, name: str) -> Figures:
+def lose_host(world: World, name: str, standby: bool = True) -> Figures:
+    """``standby``: another pair takes over. Without one the host comes back under load, or no receipt could be had."""
     with world.load(name) as load:
         world.faults.kill_host("eth-a")
         at = time.time()
         time.sleep(world.hold)
+        if not standby:
+            world.faults.undo_all()
+            world.wait_serving(EAST, timeout=180)
     figures = world.figures(load, at)
     world.faults.undo_all()
     world.wait_admitted("eth-a", 180)

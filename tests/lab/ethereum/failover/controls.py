@@ -129,7 +129,7 @@ def control_fork(world: World) -> Figures:
 def control_no_standby(world: World) -> Figures:
     """Balancers that know their own region's pair only."""
     with edited_balancers(world, "/server eth-b /d"):
-        return lose_host(world, "control-no-standby")
+        return lose_host(world, "control-no-standby", standby=False)
 
 
 @case("control-one-address", goes_red=["failed"], limits=fresh_answers)
