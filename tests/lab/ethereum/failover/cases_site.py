@@ -30,8 +30,7 @@ def lose_host(world: World, name: str, standby: bool = True) -> Figures:
             world.wait_serving(EAST, timeout=180)
     figures = world.figures(load, at)
     world.faults.undo_all()
-    world.wait_admitted("eth-a", 180)
-    return figures
+    return figures | {"resynced": world.recover("eth-a")}
 
 
 @case("region-off", limits=lambda world: fresh_answers(world) | {"longest_gap_s": 3, "attempts": 2})
@@ -55,8 +54,7 @@ def lose_region(world: World, name: str, *addresses: str) -> Figures:
     answered = records.first_answer_from(load.records(), "eth-b", at)
     assert answered or len(addresses) == 1, "nothing was answered by the other region"
     world.faults.undo_all()
-    world.wait_admitted("eth-a", 180)
-    return figures
+    return figures | {"resynced": world.recover("eth-a")}
 
 
 def owner() -> str:

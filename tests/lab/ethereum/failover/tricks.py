@@ -112,15 +112,6 @@ def reconnect(world: World) -> None:
     time.sleep(3)
 
 
-def wipe_pair(site: Site, host: str) -> None:
-    """The pair begins again from nothing, and fetches the chain from its peers."""
-    for unit in ("prysm", "geth"):
-        site.run(host, "systemctl", "stop", unit, timeout=330)
-    shell(site, host, "rm -rf /var/lib/geth/geth /var/lib/prysm/beaconchaindata")
-    for unit in ("geth", "prysm"):
-        site.run(host, "systemctl", "start", unit, timeout=330)
-
-
 @contextmanager
 def other_genesis(world: World, host: str) -> Iterator[None]:
     """In place of a pair's geth another one runs, of the same chain id, whose chain begins with another block."""
@@ -183,4 +174,4 @@ def own_fork(world: World, host: str) -> Iterator[None]:
     finally:
         site.run(host, "systemctl", "stop", "case-validators", check=False)
         shell(site, host, f"rm -rf {WORK}")
-        wipe_pair(site, host)
+        world.wipe(host)
