@@ -115,8 +115,8 @@ class World:
     def recover(self, host: str) -> int:
         """Wait until a pair is in service again; 1 if it had to begin from nothing for that, else 0.
 
-        Prysm may find its own database broken after a power cut ("failed to unmarshal encoding: incorrect size"). That is
-        an open bug of it, OffchainLabs/prysm#11781, and only a new sync helps.
+        After a power cut Prysm may find its own database broken ("failed to unmarshal encoding: incorrect size"). That
+        is an open bug of it, OffchainLabs/prysm#11781, and only a new sync helps.
         """
         try:
             self.wait_admitted(host, 150)
