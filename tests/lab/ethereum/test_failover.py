@@ -17,7 +17,15 @@ from tests.lab.site import Site
 SUITE = "failover"
 
 # Each registers its cases.
-for module in ("cases_pair", "cases_daemon", "cases_site", "cases_chain", "cases_upgrade", "controls"):
+for module in (
+    "cases_pair",
+    "cases_daemon",
+    "cases_site",
+    "cases_chain",
+    "cases_upgrade",
+    "cases_operations",
+    "controls",
+):
     importlib.import_module(f"tests.lab.ethereum.failover.{module}")
 
 
