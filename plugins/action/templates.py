@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.chainops.infra.plugins.module_utils.bundle.model import Bundle, Directory, File, Purge
+from ansible_collections.chainops.infra.plugins.plugin_utils.templates import quick
 from ansible_collections.chainops.infra.plugins.plugin_utils.templates.arguments import ARGUMENTS, mistakes, parse_mode
 from ansible_collections.chainops.infra.plugins.plugin_utils.templates.render import NotRendered, Renderer
 
@@ -43,6 +44,8 @@ class ActionModule(ActionBase):
                 "a file is secret, and without pipelining its content would be written to a temporary file: set "
                 "ansible_pipelining: true for this host (and leave ANSIBLE_KEEP_REMOTE_FILES off)"
             )
+        if self._is_there(bundle):
+            return quick.NOTHING_TO_DO | ({"missing": []} if self._task.check_mode else {})
         result = self._execute_module(
             module_name="chainops.infra.file_bundle",
             module_args=Unshown(payload=bundle.encode()),
@@ -53,6 +56,13 @@ class ActionModule(ActionBase):
         for remark in result.get("missing", []):
             result.setdefault("warnings", []).append(f"check mode: {remark}")
         return result
+
+    def _is_there(self, bundle: Bundle) -> bool:
+        command = quick.question(bundle)
+        if not command:
+            return False
+        answer = self._low_level_execute_command(command, executable="/bin/sh")
+        return answer["rc"] == 0 and quick.is_there(bundle, answer["stdout"])
 
     def _fail_with(self, found: list[str]) -> None:
         if found:
