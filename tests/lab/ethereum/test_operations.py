@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ansible_collections.chainops.infra.plugins.module_utils.chain.peerid import enode
+
 from tests.lab.ethereum.failover.world import PAIRS
 from tests.lab.site import Run, Site
 
 STATUS = "chainops.infra.operations.chain_status"
 PEERS = "chainops.infra.operations.peers"
 # A node that does not exist, in a network for documentation (RFC 5737).
-NOBODY = f"enode://{'ab' * 64}@192.0.2.7:30303"
+NOBODY = enode("01" * 32, "192.0.2.7")
 
 
 def row(run: Run, host: str) -> str:

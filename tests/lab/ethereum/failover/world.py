@@ -133,6 +133,8 @@ class World:
         for unit in ("prysm", "geth"):
             self.site.run(host, "systemctl", "stop", unit, timeout=330)
         self.site.run(host, "rm", "-rf", "/var/lib/geth/geth", "/var/lib/prysm/beaconchaindata")
+        # one that could not start with its broken data has used up its starts
+        self.site.run(host, "systemctl", "reset-failed", check=False)
         for unit in ("geth", "prysm"):
             self.site.run(host, "systemctl", "start", unit, timeout=330)
 
