@@ -191,8 +191,8 @@ attributes:
     description: Needs Python on the host, no library.
 extends_documentation_fragment: []
 notes:
-  - Where nothing differs and no interrupted run has left anything, one shell command on the host tells so and no module is
-    started. Bundles with O(trees[].purge) always start it.
+  - Where nothing differs and no interrupted run has left anything, one shell command on the host tells so and no module
+    is started. Bundles with O(trees[].purge) always start it.
   - One run at a time is made on a host; another waits for it.
   - A file is replaced, not rewritten. Hard links to it, access control lists and extended attributes are not kept.
 seealso:
