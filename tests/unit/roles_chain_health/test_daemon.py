@@ -179,6 +179,18 @@ class TestDrain:
         assert again.http("DELETE", "/drain")[0] == 200
         assert again.health() == 200
 
+    def test_lifted_admits_nobody_who_would_not_be_admitted(self, start, site):
+        """Silent references take nobody out of service, and let nobody in: not by way of a drain either."""
+        daemon = start()
+        daemon.until_up()
+        daemon.http("POST", "/drain", json.dumps({"reason": "new disk", "who": "ops"}))
+        for node in (site.a, site.b):
+            node.execution.fault = hang(30)
+        daemon.wait(lambda d: d.status()["state"] == "unknown")
+        assert daemon.http("DELETE", "/drain")[0] == 200
+        time.sleep(1)
+        assert daemon.health() == 503
+
     @pytest.mark.parametrize(
         "body", [None, "", "{}", "[]", '{"reason": "", "who": "x"}', '{"reason": 1, "who": "x"}', "x"]
     )

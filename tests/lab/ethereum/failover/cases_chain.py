@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 from tests.lab.load import record as records
 
@@ -93,7 +93,7 @@ def references_unreachable(world: World) -> Figures:
 
 def lied_to(world: World, name: str, mode: str, *liars: str) -> Figures:
     """References lie while the load runs."""
-    with world.load(name) as load, tricks.ExitStack() as stack:
+    with world.load(name) as load, ExitStack() as stack:
         for liar in liars:
             stack.enter_context(tricks.lying(world, liar, mode))
         tricks.reconnect(world)
