@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,8 @@ def test_the_installed_collection_changes_nothing_on_the_site_that_the_checkout_
         stderr=subprocess.STDOUT,
         check=False,
         timeout=1200,
+        # the lab's releases are there, and the consumer's HOME is empty
+        env={"CHAINOPS_CACHE": str(Path.home() / ".cache" / "chainops")} | os.environ,
     )
     assert done.returncode == 0, done.stdout[-6000:]
     recap = {match["host"]: match["changed"] for match in RECAP.finditer(done.stdout)}
