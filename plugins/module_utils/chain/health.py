@@ -299,7 +299,9 @@ class _Judge:
         names = ", ".join(reference.name for reference in against)
         text = f"block {height} is {own} here and {value} at {names}"
         final = [r for r in against if r.finalized_number is not None and r.finalized_number >= height]
-        if len(final) >= QUORUM:
+        if self._stopped_on_orphan(height):
+            self.add("head_differs", HOLD, FORKED, f"{text}; a head that stands still cannot follow a reorganisation")
+        elif len(final) >= QUORUM:
             self.add("finalized_differs", FATAL, FORKED, f"fork: {text}, where it is final")
         elif len(against) >= QUORUM:
             # a node that stands alone is wrong; where opinions are even, finality decides, as long as there is any
@@ -310,6 +312,11 @@ class _Judge:
             self.add("reference_differs", NOTE, HEALTHY, f"{text} alone")
         else:
             self.add("head_differs", HOLD, FORKED, f"{text}; one reference alone does not decide")
+
+    def _stopped_on_orphan(self, height: int) -> bool:
+        """A node that stands still, on a block that it does not hold to be final: it leaves it when it moves again."""
+        final = self.pair.execution.finalized
+        return any(f.code == "stale" for f in self.findings) and (final is None or height > final.number)
 
     # --- finality, and the consensus client
 

@@ -330,6 +330,21 @@ class TestForks:
         assert finding.fatal_after == fatal_after  # where opinions are even, finality will tell
         assert not assessment.admissible
 
+    @pytest.mark.parametrize(
+        ("forked_from", "said"), [(HEAD - 1, "stale"), (FINAL - 10, "forked")], ids=["orphan", "own final block"]
+    )
+    def test_a_head_that_stands_still_on_an_orphan_is_stale(self, forked_from, said):
+        """It was left out by a reorganisation after the node stopped, and is final elsewhere by now."""
+        later = HEAD + 100
+        heights = (self.FINAL, HEAD)
+        mine = execution(HEAD, fork="evil", forked_from=forked_from, heights=heights)
+        sample = replace(pair(HEAD, NOW), execution=mine, now=time_of(later), still_seconds=100 * SLOT)
+        refs = [reference(name, later, later, execution=execution(later, heights=heights)) for name in "ab"]
+        assessment = judge(with_consensus(sample, error="dead"), refs)
+        assert health.state_of(assessment.findings) == said
+        assert "head_differs" in codes(assessment, "hold")
+        assert next(f for f in assessment.findings if f.code == "head_differs").fatal_after is None
+
     def test_a_different_head_may_become_fatal_while_nothing_is_finalised(self):
         old = Checkpoint(10, block_hash(320, "beacon"))
         sample = self.on_fork(HEAD - 20, (HEAD - 1,), finalized=old)
