@@ -74,5 +74,8 @@ def compiler_version() -> str:
     cc = shutil.which(os.environ.get("CC", "gcc")) or shutil.which("cc")
     if not cc:
         raise SystemExit("artifacts: no C compiler: apt-get install gcc libc6-dev (./demo and ./test do it)")
+    # prysm's cryptography links the C++ library; without it the link fails after everything has been compiled
+    if not shutil.which(os.environ.get("CXX", "g++")):
+        raise SystemExit("artifacts: no C++ compiler: apt-get install g++ (./demo and ./test do it)")
     command = [cc, "-dumpfullversion", "-dumpversion"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

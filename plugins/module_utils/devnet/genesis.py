@@ -142,6 +142,9 @@ def beacon_config(parameters: Parameters) -> str:
         "TERMINAL_TOTAL_DIFFICULTY: 0",
         f"SECONDS_PER_SLOT: {parameters.slot_seconds}",
         f"SLOTS_PER_EPOCH: {parameters.slots_per_epoch}",
+        # In slots of 2 s every block counts as late in Prysm (a third of a slot, in whole seconds, is 0), so that on a
+        # busy machine proposers orphan each other's blocks. This keeps them from it.
+        "REORG_MAX_EPOCHS_SINCE_FINALIZATION: 0",
         f"DEPOSIT_CHAIN_ID: {parameters.chain_id}",
         f"DEPOSIT_NETWORK_ID: {parameters.chain_id}",
         f"DEPOSIT_CONTRACT_ADDRESS: {DEPOSIT_CONTRACT}",
