@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,6 +23,7 @@ from collection_copy import copy_collection
 COPY = steps.ROOT / "build" / "ansible_collections" / "chainops" / "infra"
 CACHE = Path(os.environ.get("CHAINOPS_CACHE") or Path.home() / ".cache" / "chainops")
 HOME = CACHE / "ansible-test"
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 NOISE = (
     r"\s+(Downloading|━)|(Collecting|Installing|Successfully|Using cached|Looking in|Running sanity|WARNING: Using) "
 )
@@ -40,10 +42,10 @@ subprocess.check_call([sys.executable, "-Im", "pip", "install", "--quiet", *want
 def prepare_home() -> str:
     """A HOME with the pip settings of this user and the script above; returns what is wrong."""
     requirements = steps.VENV.glob("lib/python*/site-packages/ansible_test/_internal/python_requirements.py")
-    version = re.search(r"^\s+pip='([\d.]+)'", next(requirements).read_text(encoding="utf-8"), re.MULTILINE)
-    if not version:
+    pip = re.search(r"^\s+pip='([\d.]+)'", next(requirements).read_text(encoding="utf-8"), re.MULTILINE)
+    if not pip:
         return "this ansible-test does not say which pip it wants"
-    script = HOME / ".ansible" / "test" / "cache" / f"get_pip_{version[1].replace('.', '_')}.py"
+    script = HOME / ".ansible" / "test" / "cache" / f"get_pip_{pip[1].replace('.', '_')}.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(GET_PIP, encoding="utf-8")
     # ansible-test hides the environment from pip: what is set there has to stand in a file.
@@ -77,10 +79,25 @@ def collect_junit() -> str:
     return "" if len(suites) > 1 else "ansible-test left no result"
 
 
+def step(name: str, *words: str) -> steps.Step:
+    command = ["ansible-test", "sanity", "--local", "--python", PYTHON, "--color", "no", *words]
+    return steps.Step(name, command, COPY, {"HOME": str(HOME), "LC_ALL": "C.UTF-8"}, NOISE)
+
+
+def prime() -> int:
+    """Make the environments, once: parts that run side by side would make the same one at the same time."""
+    done = HOME / f"primed-{PYTHON}-{version('ansible-core')}"
+    if done.exists():
+        return 0
+    print("  ansible-test makes its environments: about two minutes, this once", flush=True)
+    status = steps.run_all("sanity", [step("environments", "--prime-venvs")], parallel=1)
+    if not status:
+        done.touch()
+    return status
+
+
 def sanity_steps(arguments: list[str]) -> list[steps.Step]:
     """In three parts for two cores: pylint takes four times as long as everything else."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    command = ["ansible-test", "sanity", "--local", "--python", python, "--color", "no", "--junit", "--truncate", "0"]
     parts = {
         "pylint of plugins": ["--test", "pylint", "plugins/"],
         "pylint of tests and tools": ["--test", "pylint", "tests/", "tools/"],
@@ -88,13 +105,10 @@ def sanity_steps(arguments: list[str]) -> list[steps.Step]:
     }
     if arguments:
         parts = {"ansible-test": arguments}
-    environment = {"HOME": str(HOME), "LC_ALL": "C.UTF-8"}
-    return [steps.Step(name, [*command, *words], COPY, environment, NOISE) for name, words in parts.items()]
+    return [step(name, "--junit", "--truncate", "0", *words) for name, words in parts.items()]
 
 
 def main() -> int:
-    if not (HOME / ".ansible" / "test" / "venv").exists():
-        print("  ansible-test makes its environments: about two minutes, this once", flush=True)
     # there is none before the first run
     shutil.rmtree(COPY / "tests" / "output" / "junit", ignore_errors=True)
     copy_collection(COPY)
@@ -102,6 +116,8 @@ def main() -> int:
     wrong = f"ignore entries are not allowed: {', '.join(ignored)}" if ignored else prepare_home()
     if wrong:
         print(f"sanity: {wrong}", file=sys.stderr)
+        return 1
+    if prime():
         return 1
     status = steps.run_all("sanity", sanity_steps(sys.argv[1:]), parallel=2)
     if wrong := collect_junit():

@@ -52,6 +52,7 @@ def test_execution_genesis_holds_contracts_and_money() -> None:
 def test_beacon_config_is_read_as_it_is_meant() -> None:
     config = yaml.safe_load(genesis.beacon_config(PARAMETERS))
     assert (config["SECONDS_PER_SLOT"], config["SLOTS_PER_EPOCH"], config["ELECTRA_FORK_EPOCH"]) == (2, 6, 0)
+    assert config["REORG_MAX_EPOCHS_SINCE_FINALIZATION"] == 0
     assert config["FULU_FORK_EPOCH"] == 2**64 - 1
     versions = [config[f"{fork}_FORK_VERSION"] for fork in genesis.FORKS]
     assert versions == sorted(set(versions))
