@@ -193,6 +193,7 @@ def make(artifact: dict, place: Path, go: str, *, title: str, workspace: Path) -
         manifest = {"sha256": sums, "seconds": round(seconds, 1)}
         (packed / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         os.sync()
+        # most often there is none
         shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         packed.rename(place)
@@ -271,6 +272,7 @@ def main() -> None:
             for old in place.parent.glob(f"{artifact['version']}-*"):
                 if old != place:
                     shutil.rmtree(old)
+        # what is left of it only takes room, and the next run removes it
         shutil.rmtree(workspace, ignore_errors=True)
 
 

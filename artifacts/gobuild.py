@@ -61,12 +61,14 @@ def _run(command: list[str], directory: Path, environment: dict[str, str], on_li
         stderr=subprocess.PIPE,
         text=True,
     )
+    stdout, stderr = process.stdout, process.stderr
+    assert stdout and stderr
     output: list[str] = []
-    reader = threading.Thread(target=lambda: output.append(process.stdout.read()), daemon=True)  # type: ignore[union-attr]
+    reader = threading.Thread(target=lambda: output.append(stdout.read()), daemon=True)
     reader.start()
     errors: list[str] = []
     try:
-        for line in process.stderr:  # type: ignore[union-attr]
+        for line in stderr:
             errors.append(line)
             on_line(line.strip())
         process.wait()

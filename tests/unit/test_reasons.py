@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("roles", "playbooks", "plugins", "tools", "tests", "molecule")
+FOLDERS = ("artifacts", "roles", "playbooks", "plugins", "tools", "tests", "molecule")
 SUFFIXES = {"", ".py", ".yml", ".j2", ".sh", ".lua"}
 CODES = r"(: ?[\w-]+(\[[\w-]+\])?(, ?[\w-]+(\[[\w-]+\])?)*|\[[\w, -]+\])?"
 MARKERS = [
