@@ -3,8 +3,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Which layers demo, test and lab-up work on: LAYERS=ethereum,data
+# Which layers demo, prove and lab-up work on: LAYERS=ethereum,data
 LAYERS ?= ethereum
+comma := ,
+layers := $(subst $(comma), ,$(LAYERS))
+# Only Ethereum's clients are built from source; other layers run what Debian has.
+BUILT := $(if $(filter ethereum,$(layers)),artifacts)
 # One case of `make prove`: CASE=geth-killed
 CASE ?=
 export LAYERS CASE
@@ -14,6 +18,7 @@ VENV    := $(CURDIR)/.venv
 LINK    := $(CURDIR)/.ansible/collections/ansible_collections/chainops/infra
 RESULTS := build/results
 export CHAINOPS_CACHE := $(CACHE)
+export ANSIBLE_INVENTORY := $(subst $() ,$(comma),$(patsubst %,$(CURDIR)/inventories/lab/%.yml,$(layers)))
 export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_HOME := $(CURDIR)/.ansible
 
@@ -35,7 +40,7 @@ $(LINK):
 artifacts: setup ## build geth and prysm from pinned modules into the cache
 	tools/artifacts
 
-lab-up: setup artifacts ## the site on this machine
+lab-up: setup $(BUILT) ## the site on this machine
 	tools/lab up
 
 lab-down: setup ## remove the site, whole
@@ -57,7 +62,7 @@ sanity: setup ## ansible-test sanity, without ignore entries
 test: ## lint, sanity, unit and the short lab tests
 	tools/test
 
-prove: setup artifacts ## every promise at full length; CASE=name for one
+prove: setup $(BUILT) ## every promise at full length; CASE=name for one
 	tools/prove
 
 bench: setup ## no-op timings into build/results/bench.json

@@ -23,6 +23,7 @@ WORK = steps.ROOT / "build" / "consumer"
 SOURCE = WORK / "source"
 HOME = WORK / "home"
 PROJECT = WORK / "project"
+INVENTORY = PROJECT / "inventories" / "lab" / "ethereum.yml"
 NAME = "chainops.infra"
 # A line of galaxy-importer's log that is not only information
 COMPLAINT = re.compile(r"^(WARNING|ERROR|CRITICAL): (?P<text>.*)", re.MULTILINE)
@@ -96,7 +97,7 @@ def install() -> str:
 
 
 def playbook(*arguments: str) -> tuple[str, ...]:
-    return ("ansible-playbook", "-i", str(PROJECT / "inventories" / "lab"), f"{NAME}.site", *arguments)
+    return ("ansible-playbook", "-i", str(INVENTORY), f"{NAME}.site", *arguments)
 
 
 def list_tasks() -> str:
@@ -116,7 +117,7 @@ def documentation() -> str:
 def run(words: list[str]) -> int:
     """Run a playbook in the project, its output shown as it comes; its exit status."""
     name, *arguments = words
-    argv = [str(steps.VENV / "bin" / "ansible-playbook"), "-i", str(PROJECT / "inventories" / "lab"), name, *arguments]
+    argv = [str(steps.VENV / "bin" / "ansible-playbook"), "-i", str(INVENTORY), name, *arguments]
     return subprocess.run(argv, cwd=PROJECT, env=user_environment(), check=False).returncode
 
 

@@ -62,6 +62,13 @@ options:
         updates, when empty.
     type: str
     default: ""
+  secrets:
+    description:
+      - Names of passwords to make, random and one to a file, in the directory C(secrets) of the lab's state directory.
+        Only whoever runs the lab can read it. A file that is there stays as it is.
+    type: list
+    elements: str
+    default: []
   hosts:
     description:
       - The hosts, by name. Filled by the action plugin from the inventory.
@@ -135,6 +142,7 @@ def main() -> None:
             "layers": {"type": "list", "elements": "str", "default": []},
             "cache": {"type": "path"},
             "mirror": {"type": "str", "default": ""},
+            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "hosts": {"type": "dict"},
         },
         supports_check_mode=True,
@@ -142,7 +150,9 @@ def main() -> None:
     began = time.monotonic()
     given = module.params
     try:
-        spec = Spec.from_dict({"prefix": given["prefix"], "network": given["network"], "hosts": given["hosts"] or {}})
+        spec = Spec.from_dict(
+            {key: given[key] for key in ("prefix", "network", "secrets")} | {"hosts": given["hosts"] or {}}
+        )
         site = Site(spec, given["cache"] or "", given["mirror"])
         chosen = given["limit"] or list(spec.hosts)
         if given["state"] == "present":

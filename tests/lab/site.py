@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-INVENTORY = ROOT / "inventories" / "lab"
+INVENTORY = ROOT / "inventories" / "lab" / "ethereum.yml"
 BIN = Path(sys.executable).parent
 
 RECAP = re.compile(

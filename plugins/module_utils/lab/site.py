@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +122,7 @@ class Site:
             self.progress(f"removing {name}, which the inventory does not have")
             self._any_machine(name).destroy()
         self._make_key()
+        changed |= self._make_secrets()
         network.up(self.spec)
         if new:
             layers = images.ensure()
@@ -180,6 +182,15 @@ class Site:
             comment = f"{image.USER}@{self.spec.prefix}"
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", self.key])
         (self.directory / "cp").mkdir(mode=0o700, exist_ok=True)
+
+    def _make_secrets(self) -> bool:
+        """Passwords of this lab, for whoever starts a playbook; what is there stays."""
+        directory = self.directory / "secrets"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        missing = [directory / name for name in self.spec.secrets if not (directory / name).exists()]
+        for path in missing:
+            write(path, secrets.token_urlsafe(24) + "\n", 0o600)
+        return bool(missing)
 
     def _public_key(self) -> str:
         return self.key.with_suffix(".pub").read_text(encoding="ascii")

@@ -18,6 +18,7 @@ IFNAME_MAX = 15
 PREFIX_MAX = IFNAME_MAX - len("vb-") - 4  # a host's link: vb-PREFIX and four hexadecimal digits
 CAPABILITIES = ("containers",)
 DISK_SIZE = re.compile(r"^[1-9][0-9]*[MG]$")
+SECRET = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
 NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 
 
@@ -69,6 +70,7 @@ class Spec:
     prefix: str
     network: str
     hosts: dict[str, Host] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
 
     @property
     def state_dir(self) -> Path:
@@ -108,6 +110,9 @@ class Spec:
             raise LabError(f"lab_network is {self.network!r}: {error}; a private IPv4 /16 is needed") from error
         if network.prefixlen != 16 or not network.is_private:
             raise LabError(f"lab_network is {self.network!r}; a private IPv4 /16 is needed, like 10.87.0.0/16")
+        for secret in self.secrets:
+            if not SECRET.match(secret):
+                raise LabError(f"lab_secrets has {secret!r}; lower case letters, digits and single underscores")
         seen: dict[str, str] = {}
         for host in self.hosts.values():
             host.validate()
@@ -158,4 +163,4 @@ class Spec:
         for name, given in data["hosts"].items():
             values = {key: value for key, value in given.items() if key not in ("name", "disks")}
             hosts[name] = Host(name=name, disks=[Disk(**disk) for disk in given.get("disks") or []], **values)
-        return cls(prefix=data["prefix"], network=data["network"], hosts=hosts)
+        return cls(prefix=data["prefix"], network=data["network"], hosts=hosts, secrets=data.get("secrets") or [])

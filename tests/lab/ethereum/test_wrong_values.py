@@ -20,6 +20,7 @@ from tests.support.preflight import ROOT, CheckedInventory, Outcome, message
 TABLE = Path(__file__).with_name("wrong_values.yml")
 CASES = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
 LAYERS = ("baseline", "ethereum")
+LAB = ROOT / "inventories" / "lab" / "ethereum.yml"
 REGIONS = {"region_east": 1, "region_west": 2, "region_witness": 3}
 
 
@@ -41,7 +42,7 @@ def inventory() -> Iterator[CheckedInventory]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("LAB_PREFIX", "LAB_NETWORK", "LAB_HOSTS", "LAYERS"):
             patch.delenv(name, raising=False)
-        checked = CheckedInventory(ROOT / "inventories" / "lab")
+        checked = CheckedInventory(LAB)
         for group, number in REGIONS.items():
             for host in checked.inventory.get_hosts(group):
                 checked.manager.set_host_facts(host.name, facts(number))
@@ -51,7 +52,7 @@ def inventory() -> Iterator[CheckedInventory]:
 @pytest.fixture(scope="module")
 def trusted() -> dict[str, dict[str, Any]]:
     """The cases with values that may be templates, as an inventory's may."""
-    return {case["name"]: case for case in CheckedInventory(ROOT / "inventories" / "lab").yaml(TABLE)}
+    return {case["name"]: case for case in CheckedInventory(LAB).yaml(TABLE)}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_no_connection_is_opened(tmp_path: Path) -> None:
     ssh.chmod(0o755)
     task = {"chainops.infra.preflight": {"layers": list(LAYERS)}, "run_once": True}
     playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
-    argv = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", ROOT / "inventories" / "lab"]
+    argv = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", LAB]
     extra = ["-e", f"ansible_ssh_executable={ssh}", "-e", "geth_network=mainet"]
     done = subprocess.run([*argv, *extra], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stdout + done.stderr

@@ -9,14 +9,14 @@ from ansible_collections.chainops.infra.plugins.module_utils.lab.shell import La
 from ansible_collections.chainops.infra.plugins.module_utils.lab.spec import Spec
 
 
-def spec(prefix: str = "lab", network: str = "10.87.0.0/16", **changes: Any) -> Spec:
+def spec(prefix: str = "lab", network: str = "10.87.0.0/16", secrets: tuple[str, ...] = (), **changes: Any) -> Spec:
     hosts = {
         "eth-a": {"address": "10.87.1.11", "region": "east"},
         "eth-b": {"address": "10.87.2.11", "region": "west"},
     }
     for name, values in changes.items():
         hosts[name.replace("_", "-")] = hosts.get(name.replace("_", "-"), {}) | values
-    return Spec.from_dict({"prefix": prefix, "network": network, "hosts": hosts})
+    return Spec.from_dict({"prefix": prefix, "network": network, "hosts": hosts, "secrets": list(secrets)})
 
 
 def test_names_and_addresses_derive() -> None:
@@ -70,6 +70,7 @@ def test_a_spec_survives_its_record() -> None:
         ({"eth_a": {"disks": [{"path": "/a/../b", "size": "1G"}]}}, "lab_disks has path '/a/../b'"),
         ({"eth_a": {"disks": [{"path": "/data", "size": "1T"}]}}, "lab_disks has size '1T'; allowed: 32M or more"),
         ({"eth_a": {"disks": [{"path": "/data", "size": "8M"}]}}, "lab_disks has size '8M'"),
+        ({"secrets": ("../id_ed25519",)}, "lab_secrets has '../id_ed25519'"),
         ({"UPPER": {"address": "10.87.1.12", "region": "east"}}, "a name is lower case letters"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
