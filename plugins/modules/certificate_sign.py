@@ -130,7 +130,7 @@ def answer(module: AnsibleModule, authority: Authority, asked: list[Asked]) -> d
     if not exists and not module.params["create"]:
         raise CertificateError(
             f"there is no authority in {authority.directory}, but hosts have certificates already: restore the "
-            "directory from its backup, or found a new one as the role's page says (host_certificate_renew=true)"
+            "directory from its backup, or found a new one as the role's page says (host_certificate_renew: true)"
         )
     if not exists and asked and not module.check_mode:
         authority.found(module.params["site"])

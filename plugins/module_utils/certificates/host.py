@@ -160,7 +160,7 @@ class HostFiles:
         if reason:
             raise CertificateError(
                 f"the certificate in use is not from the authority that signs now ({reason}): "
-                "run the play with host_certificate_renew=true once every host trusts that authority"
+                "run the play with host_certificate_renew: true once every host trusts that authority"
             )
         self._switch((self.current / "host.key").read_bytes(), self.text("host.pem"), trusted)
 

@@ -230,5 +230,5 @@ def test_a_bundle_alone_is_taken_only_if_the_certificate_is_still_good_under_it(
     both = (place.authority / "ca.pem").read_text() + (strange.authority / "ca.pem").read_text()
     assert place.ask(ca=both)["changed"] and not place.ask(ca=both)["changed"]
     refused = place.ask(ca=(strange.authority / "ca.pem").read_text())
-    assert refused["failed"] and "host_certificate_renew=true" in refused["msg"]
+    assert refused["failed"] and "host_certificate_renew: true" in refused["msg"]
     assert (place.tls() / "ca.pem").read_text() == both
