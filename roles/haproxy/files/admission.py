@@ -65,15 +65,17 @@ class Server:
     address: str
     port: str
     weight: str = "1"
+    ssl: str = "0"
 
     def cold(self) -> str:
         """The line of a server that is DOWN and has not been checked.
 
         The check status must be 1 (initialized): HAProxy ignores every later result of a server that was given 0
-        (unknown). The port must be the configured one, since it is taken over as it stands.
+        (unknown). The port, and whether TLS is spoken, must be the configured ones, since they are taken over as they
+        stand.
         """
         weight = f"{self.weight} {self.weight}"
-        return f"0 {self.backend} 0 {self.name} - 0 0 {weight} 0 1 0 0 0 0 0 0 - {self.port} - 0 0 - - 0"
+        return f"0 {self.backend} 0 {self.name} - 0 0 {weight} 0 1 0 0 0 0 0 0 - {self.port} - {self.ssl} 0 - - 0"
 
 
 def words(line: str) -> list[str]:
@@ -106,10 +108,13 @@ def servers(text: str) -> list[Server]:
 
 def checked(options: list[str]) -> bool:
     """Whether `check` is the last word on it, and the server does not track another."""
-    on = False
-    for word in options:
-        on = True if word == "check" else False if word == "no-check" else on
-    return on and "track" not in options
+    return last_word(options, "check", "no-check") == "1" and "track" not in options
+
+
+def last_word(options: list[str], word: str, negation: str) -> str:
+    """Whether the last of the two that is given is the word, as HAProxy's state file writes it."""
+    found = [option for option in options if option in (word, negation)]
+    return "1" if found and found[-1] == word else "0"
 
 
 def expand(backend: str, entry: list[str], options: list[str]) -> list[Server]:
@@ -117,11 +122,12 @@ def expand(backend: str, entry: list[str], options: list[str]) -> list[Server]:
     match = re.fullmatch(r"(?:ipv[46]@)?\[?(.*?)\]?(?::(\d+))?", place)
     address, port = (match[1], match[2] or "0") if match else (place, "0")
     weight = options[len(options) - 1 - options[::-1].index("weight") + 1] if "weight" in options[:-1] else "1"
+    ssl = last_word(options, "ssl", "no-ssl")
     if entry[0] == "server":
-        return [Server(backend, entry[1], address, port, weight)]
+        return [Server(backend, entry[1], address, port, weight, ssl)]
     first, _, last = entry[2].rpartition("-")
     return [
-        Server(backend, f"{entry[1]}{number}", address, port, weight)
+        Server(backend, f"{entry[1]}{number}", address, port, weight, ssl)
         for number in range(int(first or 1), int(last) + 1)
     ]
 
@@ -175,14 +181,14 @@ def merge(known: list[Server], running: str) -> list[str]:
         same = (
             fields and server.port == fields["srv_port"] and server.address in (fields["srv_addr"], fields["srv_fqdn"])
         )
-        merged.append(state_alone(fields) if same else server.cold())
+        merged.append(state_alone(server, fields) if same else server.cold())
     return merged
 
 
-def state_alone(fields: dict[str, str]) -> str:
-    """A server's line without where its checks go: HAProxy would prefer that to a new configuration's word."""
+def state_alone(server: Server, fields: dict[str, str]) -> str:
+    """A server's line without how it is reached and where its checks go: HAProxy prefers that to the configuration."""
     unset = {"srv_check_port": "0", "srv_agent_port": "0", "srv_check_addr": "-", "srv_agent_addr": "-"}
-    return " ".join((fields | unset).values())
+    return " ".join((fields | unset | {"srv_use_ssl": server.ssl}).values())
 
 
 def check() -> None:

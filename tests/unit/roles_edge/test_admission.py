@@ -125,6 +125,31 @@ def test_where_checks_go_is_never_carried_over(admission: ModuleType) -> None:
     assert {line.split()[21] for line in RUNNING.splitlines() if not line.startswith(("#", "1"))} != {"0"}
 
 
+def test_whether_tls_is_spoken_is_the_configuration_s_word(admission: ModuleType) -> None:
+    """A state of 0 would turn it off for a server that has it, and send in clear what was to be encrypted."""
+    text = """
+defaults plain
+backend web from plain
+  default-server ssl verify none check
+  server a 10.0.0.1:443
+  server b 10.0.0.2:80 no-ssl
+  server c 10.0.0.3:443 check-ssl
+backend raw from plain
+  server a 10.0.0.1:443 check check-ssl verify none
+"""
+    known = admission.servers(text)
+    assert [(server.backend, server.name, server.ssl) for server in known] == [
+        ("web", "a", "1"),
+        ("web", "b", "0"),
+        ("web", "c", "1"),
+        ("raw", "a", "0"),
+    ]
+    assert [server.cold().split()[20] for server in known] == ["1", "0", "1", "0"]
+    running = "4 web 1 a 10.0.0.1 2 0 1 1 15 15 3 3 6 22 0 0 - 443 - 0 0 - - 0\n"
+    (carried, *_rest) = admission.merge(known, running)
+    assert (carried.split()[5], carried.split()[20]) == ("2", "1")
+
+
 def serve(path: Path, answer: str, seen: list[str]) -> threading.Thread:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
