@@ -21,6 +21,7 @@ MAGIC = {
     "ansible_host",
     "ansible_managed",
     "ansible_play_hosts",
+    "ansible_play_batch",
     "ansible_play_hosts_all",
     "ansible_search_path",
     "ansible_user",

@@ -1,0 +1,22 @@
+# Copyright: The chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.chainops.infra.plugins.module_utils.patroni import access
+
+
+def postgresql_hba(zones: Any, members: Any, replication_user: str, rewind_user: str) -> list[str]:
+    """Lines of pg_hba.conf: sockets, members by certificate, zones over TLS. Whoever is in none is refused."""
+    try:
+        return access.hba(zones, members, replication_user, rewind_user)
+    except (ValueError, KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"postgresql_hba: {error}") from error
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., list[str]]]:
+        return {"postgresql_hba": postgresql_hba}
