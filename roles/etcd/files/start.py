@@ -50,7 +50,7 @@ def place_in(members: list[dict], config: dict) -> dict[str, str]:
     """initial-cluster of a member that joins: what the cluster has agreed on, with this host's name at its place."""
     own = [member for member in members if config["peer_url"] in member["peerURLs"]]
     if not own or own[0].get("name"):
-        state = "has another member's data on record" if own else "has no place for it"
+        state = "knows it as a member with data" if own else "has no place for it"
         raise NotAllowed(
             f"this host has no data, and the cluster {state}: it must be replaced, with the playbook "
             f"chainops.infra.operations.etcd_replace -e etcd_replace_member={config['name']}"
