@@ -156,6 +156,8 @@ def make_key(path: Path) -> None:
     curve = ["-pkeyopt", f"ec_paramgen_curve:{CURVE}", "-pkeyopt", "ec_param_enc:named_curve"]
     openssl("genpkey", "-algorithm", "EC", *curve, "-out", str(path))
     path.chmod(0o600)
+    if not path.stat().st_size:  # OpenSSL 3.5 ends with status 0 when it cannot write
+        raise CertificateError(f"openssl genpkey wrote nothing to {path}")
 
 
 def make_request(key: Path, common_name: str, names: Iterable[str]) -> str:
