@@ -1,0 +1,139 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the modules for InfluxDB have in common: their connection, and how steps become a result."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .influxdb.client import Client, InfluxError, NoAdmin, Unreachable, read_password
+from .influxdb.influxql import QueryError, name, string
+from .influxdb.objects import State, Step, apply, difference, losses, read
+
+CONNECTION: dict[str, Any] = {
+    "url": {"type": "str", "default": "https://127.0.0.1:8086"},
+    "user": {"type": "str", "default": "admin"},
+    "user_password_file": {"type": "path", "default": "/etc/influxdb/credentials/admin", "no_log": False},
+    "ca_path": {"type": "path"},
+    "timeout": {"type": "float", "default": 30},
+}
+RIGHTS = {"READ", "WRITE", "ALL"}
+Plan = Callable[[State, Client], list[Step]]
+
+
+class Loss(InfluxError):
+    """Steps that delete data, which nobody has allowed."""
+
+    def __init__(self, text: str, steps: list[Step]) -> None:
+        super().__init__(text)
+        self.steps = steps
+
+
+class Anonymous(Client):
+    """In check mode, a server that does not exist yet: nobody is let in, nothing is there."""
+
+    def query(self, *statements: str, database: str = "", post: bool = False) -> list[list[dict[str, Any]]]:
+        raise Unreachable(f"{self.url} does not answer")
+
+
+def client_of(given: dict[str, Any]) -> Client:
+    return Client(
+        given["url"], given["user"], given["user_password_file"] if given["user"] else "", given["ca_path"] or "",
+        given["timeout"],
+    )  # fmt: skip
+
+
+def ensure_password(path: str, check: bool) -> bool:
+    """Make a password of 256 random bits for root alone where there is none; whether that was (or is to be) done."""
+    file = Path(path)
+    if file.exists():
+        return False
+    if not check:
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Whole or not at all, and never readable by others.
+            handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as new:
+                new.write(secrets.token_urlsafe(32) + "\n")
+                new.flush()
+                os.fsync(new.fileno())
+            Path(f"{path}.new").replace(file)
+        except OSError as error:
+            raise InfluxError(f"the password file {path} cannot be made: {error.strerror}") from None
+    return True
+
+
+def first_admin(given: dict[str, Any], check: bool) -> list[Step]:
+    """On a server without an administrator, the only statement that it takes is the one that makes him."""
+    step = Step([], after=f"user {given['user']}: administrator, no rights")
+    if not check:
+        password = string(read_password(given["user_password_file"]))
+        statement = f"CREATE USER {name(given['user'])} WITH PASSWORD {password} WITH ALL PRIVILEGES"
+        client_of(given | {"user": ""}).query(statement, post=True)
+    return [step]
+
+
+def work(given: dict[str, Any], plan: Plan, check: bool, bootstrap: bool = False) -> tuple[list[Step], list[str]]:
+    """The steps that were (or would be) taken, and warnings."""
+    done: list[Step] = []
+    warnings: list[str] = []
+    if bootstrap and ensure_password(given["user_password_file"], check):
+        done.append(Step([], after=f"password file {given['user_password_file']}"))
+    try:
+        client = client_of(given)
+        try:
+            state = read(client)
+        except NoAdmin:
+            if not bootstrap:
+                raise
+            done += first_admin(given, check)
+            state = State() if check else read(client)
+    except (Unreachable, InfluxError) as error:
+        if not check or not (isinstance(error, Unreachable) or (bootstrap and done)):
+            raise
+        warnings.append(f"{error}; taken as a server that is empty")
+        client, state = Anonymous(given["url"]), State()
+    steps = plan(state, client)
+    lost = losses(steps)
+    if lost and not given.get("allow_data_loss"):
+        raise Loss(f"this would delete {'; '.join(lost)}: set allow_data_loss to true if that is meant", steps)
+    if not check:
+        apply(client, steps)
+    return done + steps, warnings
+
+
+def user_wanted(user: dict[str, Any], check: bool) -> dict[str, Any]:
+    """A user with the password read from its file; in check mode the file may come with an earlier task."""
+    path, wrong = user["password_file"], sorted(set(map(str, user["grants"].values())) - RIGHTS)
+    if wrong:
+        raise InfluxError(f"user {user['name']}: grants must be READ, WRITE or ALL, not {', '.join(wrong)}")
+    password = None
+    if path:
+        password = "" if check and not Path(path).exists() else read_password(path)
+    return user | {"password": password}
+
+
+def run(module: Any, plan: Plan, bootstrap: bool = False, **more: Any) -> None:
+    """The whole of a module. Its arguments hold no secret, but what a library says when it fails might."""
+    try:
+        steps, warnings = work(module.params, plan, module.check_mode, bootstrap)
+    except Loss as error:
+        module.fail_json(msg=f"InfluxDB at {module.params['url']}: {error}", diff=difference(error.steps))
+    except (InfluxError, QueryError) as error:
+        module.fail_json(msg=f"InfluxDB at {module.params['url']}: {error}")
+    # Not shown: an answer or an argument of some library could hold a password.
+    except Exception as error:  # every error becomes a fixed message here
+        module.fail_json(msg=f"InfluxDB at {module.params['url']}: unexpected {type(error).__name__}")
+    for warning in warnings:
+        module.warn(warning)
+    module.exit_json(
+        changed=bool(steps),
+        diff=difference(steps),
+        changes=[step.after or f"removed: {step.before}" for step in steps],
+        losses=losses(steps),
+        **more,
+    )
