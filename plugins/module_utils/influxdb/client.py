@@ -100,7 +100,7 @@ class Client:
 
     def stream(self, statement: str, chunk_size: int = 10000) -> Iterator[dict[str, Any]]:
         """The series of one statement as they come, so that a large answer is never whole in memory."""
-        wanted = {"q": statement, "chunked": "true", "chunk_size": str(chunk_size)}
+        wanted = {"q": statement, "chunked": "true", "chunk_size": str(chunk_size), "epoch": "ns"}
         form = urllib.parse.urlencode(wanted).encode()
         with self._open("POST", "/query", form, "application/x-www-form-urlencoded") as answer:
             try:

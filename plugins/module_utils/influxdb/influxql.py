@@ -93,7 +93,7 @@ def default_shard_duration(retention: int) -> int:
 
 
 def scan(text: str) -> list[tuple[str, str, int]]:
-    """(kind, value, where it begins) of every word; quoted and bare names are the same kind, durations are nanoseconds."""
+    """(kind, value, where it begins) of every word; quoted and bare names are one kind, durations are nanoseconds."""
     found: list[tuple[str, str, int]] = []
     at = 0
     while at < len(text):
