@@ -9,10 +9,10 @@ short_description: Continuous queries of InfluxDB 1.x over the past
 version_added: 0.1.0
 author: The chainops.infra authors (@chainops)
 description:
-  - A continuous query computes from when it was made on. This runs the same query over the past, one bounded window after
-    the other, up to the last bucket that is over.
-  - Each window is computed and compared with what the target holds first. Nothing is written where that is the same, so a
-    second run changes nothing, and one that was killed is continued by the next.
+  - A continuous query computes from when it was made on. This runs the same query over the past, one bounded window
+    after the other, up to the last bucket that is over.
+  - Each window is computed and compared with what the target holds first. Nothing is written where that is the same,
+    so a second run changes nothing, and one that was killed is continued by the next.
   - A finite policy of the source bounds how far it goes back, as buckets of which raw points are gone already would
     replace better ones.
 options:
@@ -102,7 +102,8 @@ def work(given: dict[str, Any], check: bool) -> dict[str, Any]:
     for name in given["queries"] or sorted(database.queries):
         text = database.queries[name]
         begin = max(start, oldest(database, given["database"], text, now))
-        result[name] = backfill.run(client, backfill.parse(text), begin, min(end, now), chunk, check)
+        query = backfill.parse(text)
+        result[name] = backfill.run(client, query, backfill.windows(query, begin, min(end, now), chunk), check)
     lines = [f"{name}: {done['written_points']} of {done['points']} points\n" for name, done in result.items()]
     written = any(done["written_points"] for done in result.values())
     return {"changed": written, "queries": result, "diff": {"before": "", "after": "".join(lines) if written else ""}}

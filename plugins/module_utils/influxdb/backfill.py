@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .client import Client
-from .influxql import QueryError, name, parse_duration, scan
+from .influxql import QueryError, name, parse_duration, scan, tokens
 
 Points = dict[tuple[str, tuple[tuple[str, str], ...]], dict[int, dict[str, Any]]]
 # Buckets of one window: what a window costs the server is bounded by this, times the series.
@@ -37,7 +37,9 @@ class Query:
         target = f" INTO {self.target}" if into else ""
         condition = f"({self.condition}) AND " if self.condition else ""
         when = f"{condition}time >= {start} AND time < {end}"
-        return f"SELECT {self.select}{target} FROM {self.source} WHERE {when} GROUP BY {self.grouping}"
+        # What the server takes with INTO; without it, count() would give a 0 for each empty bucket.
+        fill = "" if ("name", "fill") in tokens(self.grouping) else " fill(none)"
+        return f"SELECT {self.select}{target} FROM {self.source} WHERE {when} GROUP BY {self.grouping}{fill}"
 
 
 def parse(text: str) -> Query:
@@ -57,7 +59,7 @@ def parse(text: str) -> Query:
     for word in ("SELECT", "INTO", "FROM", "GROUP"):
         if word not in places:
             raise QueryError(f"the query has no {word}: {text}")
-    if unknown := {"LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "ORDER"} & set(places):
+    if unknown := {"LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "ORDER", "TZ"} & set(places):
         raise QueryError(f"a query with {', '.join(sorted(unknown))} cannot be computed window by window: {text}")
     where, group = places.get("WHERE", places["GROUP"]), places["GROUP"]
     by = next(at for kind, value, at in words if (kind, value) == ("keyword", "BY") and at > group)
@@ -148,10 +150,10 @@ def missing(wanted: Points, have: Points) -> int:
     return count
 
 
-def run(client: Client, query: Query, start: int, end: int, chunk: int, check: bool) -> dict[str, int]:
+def run(client: Client, query: Query, spans: Iterable[tuple[int, int]], check: bool) -> dict[str, int]:
     """Every window; what was there already, and what was (or would be) written."""
     result = {"windows": 0, "written_windows": 0, "points": 0, "written_points": 0}
-    for begin, until in windows(query, start, end, chunk):
+    for begin, until in spans:
         wanted = computed(client, query, begin, until)
         lacking = missing(wanted, stored(client, query, wanted, begin, until)) if wanted else 0
         result["windows"] += 1
