@@ -47,7 +47,7 @@ options:
   cache_dir:
     description: Directory of restic's cache.
     type: path
-    default: /var/cache/influxdb-backup
+    default: /var/cache/influxdb-drill
   metrics_file:
     description: File for the textfile collector. An empty one writes none.
     type: str
@@ -153,7 +153,7 @@ def main() -> None:
         "run_as": {"type": "str", "default": "influxdb"},
         "influxd": {"type": "path", "default": "/usr/bin/influxd"},
         "restic": {"type": "path", "default": "/usr/bin/restic"},
-        "cache_dir": {"type": "path", "default": "/var/cache/influxdb-backup"},
+        "cache_dir": {"type": "path", "default": "/var/cache/influxdb-drill"},
         "metrics_file": {"type": "str", "default": "/var/lib/node_exporter/influxdb_drill.prom"},
         "report_dir": {"type": "str", "default": "/var/lib/chainops/drills"},
     }

@@ -51,7 +51,7 @@ options:
   cache_dir:
     description: Directory of restic's cache.
     type: path
-    default: /var/cache/influxdb-backup
+    default: /var/cache/influxdb-drill
 extends_documentation_fragment:
   - chainops.infra.influxdb
 """
@@ -123,7 +123,7 @@ def main() -> None:
         "rpc": {"type": "str", "default": "127.0.0.1:8088"},
         "influxd": {"type": "path", "default": "/usr/bin/influxd"},
         "restic": {"type": "path", "default": "/usr/bin/restic"},
-        "cache_dir": {"type": "path", "default": "/var/cache/influxdb-backup"},
+        "cache_dir": {"type": "path", "default": "/var/cache/influxdb-drill"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     try:

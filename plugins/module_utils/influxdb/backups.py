@@ -215,18 +215,27 @@ def databases(manifest: dict[str, Any]) -> list[str]:
     return sorted({entry["shard"]["database"] for entry in manifest["shards"].values()})
 
 
-def compare(client: Client, manifest: dict[str, Any], names: dict[str, str]) -> tuple[list[str], int]:
-    """What restored databases lack or hold too much of, and how many series were compared; names are old to new."""
+def compare(
+    client: Client, manifest: dict[str, Any], names: dict[str, str], patience: float = 60
+) -> tuple[list[str], int]:
+    """What restored databases lack or hold too much of, and how many series were compared; names are old to new.
+
+    A shard that was just restored may answer with nothing for a moment, so one that differs is counted again until the
+    patience with all of them is over.
+    """
     wrong: list[str] = []
-    compared = 0
+    compared, until = 0, time.monotonic() + patience
     for entry in manifest["shards"].values():
         shard = counts.Shard(**entry["shard"])
         if shard.database not in names:
             continue
         restored = dataclasses.replace(shard, database=names[shard.database])
-        found = counts.points(client, restored)
-        where = f"{shard.database}.{shard.policy} shard {shard.number}: "
-        wrong += [where + text for text in counts.differences(entry["series"], found)]
+        while True:
+            found = counts.differences(entry["series"], counts.points(client, restored))
+            if not found or time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        wrong += [f"{shard.database}.{shard.policy} shard {shard.number}: {text}" for text in found]
         compared += len(entry["series"])
     return wrong, compared
 

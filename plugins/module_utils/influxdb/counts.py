@@ -15,8 +15,8 @@ from .objects import rows
 
 # Field by field: how many points of a series have it.
 Counts = dict[str, dict[str, int]]
-# A shard that was just restored answers with this for a moment.
-BUSY = "shard is disabled"
+# A shard that was just restored answers with one of these for a moment.
+BUSY = ("shard is disabled", "engine is closed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ def points(client: Client, shard: Shard, patience: float = 30) -> Counts:
         try:
             return counted(client, statement)
         except InfluxError as error:
-            if BUSY not in str(error) or time.monotonic() > until:
+            if not any(words in str(error) for words in BUSY) or time.monotonic() > until:
                 raise
             time.sleep(0.5)
 

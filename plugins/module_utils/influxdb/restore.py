@@ -46,7 +46,7 @@ def chosen(restic: Restic, copy: str) -> dict[str, Any]:
 
 
 def age_hours(copy: dict[str, Any]) -> float:
-    when = datetime.datetime.fromisoformat(str(copy["time"])[:19]).replace(tzinfo=datetime.timezone.utc)
+    when = datetime.datetime.fromisoformat(str(copy["time"])[:19]).replace(tzinfo=datetime.UTC)
     zone = str(copy["time"])[-6:]
     if zone[0] in "+-":
         sign = -1 if zone[0] == "+" else 1
@@ -55,7 +55,7 @@ def age_hours(copy: dict[str, Any]) -> float:
 
 
 def fetch(restic: Restic, copy: dict[str, Any], into: Path, database: str = "") -> dict[str, Any]:
-    """Bring a copy and check its files against its manifest, as influxd restores a set that lacks a file without a word."""
+    """Bring a copy and check its files: influxd restores a set that lacks a file without a word."""
     restic.fetch(copy["id"], into)
     manifest = backups.read_manifest(into)
     wrong = backups.faults(into, manifest)
@@ -141,7 +141,7 @@ def last_success(path: Path) -> float:
 def report(directory: Path, result: dict[str, Any]) -> Path:
     """A dated file for whoever asks whether the backups were ever restored."""
     directory.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     path = directory / f"influxdb-{stamp}.json"
     path.write_text(json.dumps(result | {"ended": stamp}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return path

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from influxdb import backups, counts
+from influxdb import backups, counts, influxql
 from influxdb.client import Client, InfluxError
 from influxdb.restic import Restic
 
@@ -31,8 +31,10 @@ HELP = {
 }
 
 
-def publish(path: Path, figures: dict[str, float]) -> None:
-    lines = []
+def publish(path: Path, figures: dict[str, Any]) -> None:
+    lines = ["# HELP chainops_influxdb_series Series of a database.", "# TYPE chainops_influxdb_series gauge"]
+    for database, number in sorted(figures.get("series", {}).items()):
+        lines.append(f'chainops_influxdb_series{{database="{database}"}} {number}')
     for name, text in HELP.items():
         full = f"chainops_influxdb_backup_{name}"
         lines += [f"# HELP {full} {text}", f"# TYPE {full} gauge", f"{full} {figures.get(name, 0):.0f}"]
@@ -49,7 +51,16 @@ def whole_is_due(state: Path, days: float) -> bool:
         return True
 
 
-def back_up(config: dict[str, Any], state: Path, everything: bool) -> dict[str, float]:
+def series(client: Client, names: list[str]) -> dict[str, int]:
+    """How many series each database has: with the index on disk nothing but an alert bounds them."""
+    found = {}
+    for name in names:
+        (answer,) = client.query(f"SHOW SERIES CARDINALITY ON {influxql.name(name)}")
+        found[name] = sum(int(row[0]) for part in answer for row in part.get("values") or [])
+    return found
+
+
+def back_up(config: dict[str, Any], state: Path, everything: bool) -> dict[str, Any]:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
     password_file = str(Path(credentials, "admin")) if credentials else config["password_file"]
     client = Client(config["url"], config["user"], password_file, config["ca_path"], timeout=config["timeout"])
@@ -67,6 +78,7 @@ def back_up(config: dict[str, Any], state: Path, everything: bool) -> dict[str, 
         "shards": len(manifest["shards"]),
         "copied_shards": manifest["copied"],
         "size_bytes": sum((copy / file).stat().st_size for file in backups.files_of(manifest)),
+        "series": series(client, backups.databases(manifest)),
         "points": sum(counts.total(entry["series"]) for entry in manifest["shards"].values()),
     }
 
