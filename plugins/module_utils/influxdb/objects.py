@@ -263,9 +263,17 @@ def apply(client: Client, steps: list[Step]) -> None:
         try:
             client.query(*step.statements, post=True)
         except InfluxError as error:
-            if step.back:
-                client.query(step.back, post=True)
-            raise InfluxError(without_password(f"{error}: {shown(step)}")) from None
+            after = put_back(client, step) if step.back else ""
+            raise InfluxError(without_password(f"{error}{after}: {shown(step)}")) from None
+
+
+def put_back(client: Client, step: Step) -> str:
+    """Make what the step dropped again; it is still there if the server refused the whole request."""
+    try:
+        client.query(step.back, post=True)
+    except InfluxError as error:
+        return "" if "already exists" in str(error) else f"; the old one is gone too ({error}): {step.back}"
+    return ""
 
 
 def shown(step: Step) -> str:
