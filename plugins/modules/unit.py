@@ -57,6 +57,14 @@ options:
       - Symbolic link to the directory of the installed version, as M(chainops.infra.release) makes it. The program that
         runs must be from there.
     type: str
+  restart:
+    description:
+      - With V(report) a process that runs is left alone where it would be restarted, and RV(pending) says why a restart is
+        due. For services of which not any member may be restarted at any time; an operation does that then.
+      - What is stopped is started, and what can be reloaded is.
+    type: str
+    choices: [allowed, report]
+    default: allowed
   ready:
     description:
       - Where the unit answers when it is ready. Without it, a unit of a type that does not say so itself is watched for
@@ -147,6 +155,11 @@ action:
     - What was done, or would be in check mode. One of V(none), V(started), V(restarted), V(reloaded) and V(stopped).
   returned: success
   type: str
+pending:
+  description: With O(restart=report), why a restart is due; also shown as a warning.
+  returned: success
+  type: list
+  elements: str
 reasons:
   description: Why.
   returned: success
@@ -195,6 +208,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "restart_on": {"type": "list", "elements": "str", "default": []},
     "reload_on": {"type": "list", "elements": "str", "default": []},
     "release": {"type": "str"},
+    "restart": {"type": "str", "default": "allowed", "choices": ["allowed", "report"]},
     "ready": {
         "type": "dict",
         "options": {
@@ -231,6 +245,7 @@ def result_of(manager: Manager) -> dict[str, t.Any]:
         "name": manager.name,
         "action": manager.action,
         "reasons": manager.reasons,
+        "pending": manager.pending,
         "enabled": unit.get("UnitFileState") in ENABLED,
         "active_state": unit.state,
         "sub_state": unit.get("SubState"),
@@ -264,6 +279,8 @@ def main() -> None:
         finally:
             changed = manager.changed
         result = result_of(manager)
+        if manager.pending:
+            module.warn(f"{manager.name} waits for a restart: {'; '.join(manager.pending)}")
         if module._diff and changed:
             result["diff"] = diff_of(manager)
     except (SystemdError, ValueError) as error:

@@ -184,7 +184,7 @@ class Bringer:
             return f"{name} watches {watch.master or 'nothing'}"
         known = watch.settings.get("num-other-sentinels", "0")
         if known != str(others):
-            return f"{name} knows {known} others, not {others}: SENTINEL RESET {self.wish.watched} forgets those that are gone"
+            return f"{name} knows {known} others, not {others} (SENTINEL RESET forgets who is gone)"
         return "" if len(watch.replicas) >= len(self.stores) - 1 else f"{name} knows {len(watch.replicas)} replicas"
 
 

@@ -89,6 +89,12 @@ class Evidence:
     def record(self, invocation: str) -> Record:
         return Record(invocation, self.restart, self.reload, self.release)
 
+    def waiting(self, record: Record, invocation: str) -> Record:
+        """What a process that was not restarted was started from, as far as the last record knows that."""
+        if not self._same(record.invocation):
+            return record
+        return Record(invocation, record.restart, self.reload, record.release)
+
     def add_made_by_start(self, after: Evidence) -> None:
         """Take in files that were not there before a start and were when the main process began: the start made them,
         or a unit that it waits for did, as a secret that is made on the host."""

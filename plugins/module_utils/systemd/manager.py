@@ -32,6 +32,7 @@ class Wish:
     restart_on: list[str] = dataclasses.field(default_factory=list)
     reload_on: list[str] = dataclasses.field(default_factory=list)
     release: str | None = None
+    restart: str = "allowed"
     ready: Endpoint | None = None
     timeout: float = 60
     log_lines: int = 20
@@ -49,6 +50,7 @@ class Manager:
         self.action = "none"
         self.enablement = ""
         self.reasons: list[str] = []
+        self.pending: list[str] = []
         self.waited = 0.0
         self.reloaded = False  # systemd has read its units anew
 
@@ -134,6 +136,9 @@ class Manager:
         if self.action in ("started", "restarted"):
             evidence.add_made_by_start(Evidence.collect(self.unit, wish.restart_on, wish.reload_on, wish.release))
         fresh = evidence.record(self.unit.invocation)
+        if self.pending:
+            # what waits for a restart has not been read
+            fresh = evidence.waiting(record, self.unit.invocation)
         if fresh != record:
             fresh.write(self.name)
 
@@ -154,6 +159,10 @@ class Manager:
         if unit.keeps_ending:
             # systemd would let a start wait for the end of RestartSec=
             return "restarted", [f"its process keeps ending: {unit.ending}"]
+        if self.wish.restart == "report":
+            can = unit.get("CanReload") == "yes"
+            self.pending = restart if can else restart + reload
+            return ("reloaded", reload) if reload and can else ("none", [])
         if restart or (reload and unit.get("CanReload") != "yes"):
             return "restarted", restart + reload
         return ("reloaded", reload) if reload else ("none", [])

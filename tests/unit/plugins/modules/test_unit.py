@@ -177,6 +177,36 @@ def test_digests_decide_while_the_start_is_our_own(systemd: Systemd) -> None:
     assert does(**options) == ("none", [])
 
 
+def test_a_restart_that_is_not_allowed_is_reported_until_it_was_made(systemd: Systemd) -> None:
+    config, reload = systemd.etc / "config", systemd.etc / "reload"
+    config.write_text("1")
+    reload.write_text("1")
+    options: dict[str, Any] = {"restart_on": [str(config)], "reload_on": [str(reload)], "restart": "report"}
+    systemd.set(CanReload="yes")
+    assert does(**options)[0] == "started"
+    config.write_text("2")
+    for _again in range(2):
+        result = unit(**options)
+        assert (result["changed"], result["action"], result["pending"]) == (False, "none", [f"{config} changed"])
+        assert f"geth.service waits for a restart: {config} changed" in str(result["warnings"])
+    reload.write_text("2")
+    assert does(**options) == ("reloaded", [f"{reload} changed"])
+    result = unit(**options)
+    assert (result["action"], result["pending"]) == ("none", [f"{config} changed"])
+    assert does(**(options | {"restart": "allowed"})) == ("restarted", [f"{config} changed"])
+    assert unit(**options)["pending"] == []
+
+
+def test_what_cannot_reload_waits_too_and_what_has_ended_is_started(systemd: Systemd) -> None:
+    reload = systemd.etc / "reload"
+    systemd.running(CanReload="no")
+    reload.write_text("1")
+    result = unit(reload_on=[str(reload)], restart="report")
+    assert (result["action"], result["pending"]) == ("none", [f"{reload} changed after the start"])
+    systemd.set(ActiveState="failed", SubState="failed")
+    assert does(reload_on=[str(reload)], restart="report")[0] == "started"
+
+
 def test_times_decide_when_somebody_else_has_started_it(systemd: Systemd) -> None:
     config = systemd.etc / "config"
     config.write_text("1")

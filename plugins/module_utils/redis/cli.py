@@ -1,0 +1,62 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The command chainops-redis: what the units run, and what an operator asks at night."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from . import config as configuration
+from .resp import RedisError, Unreachable
+
+CONFIG = "/etc/chainops/redis/agent.json"
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="chainops-redis", description=__doc__)
+    top.add_argument("--config", default=CONFIG, help=f"configuration (default {CONFIG})")
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser("agent", help="the daemon that load balancers ask")
+    commands.add_parser("check", help="check the configuration and end")
+    commands.add_parser("status", help="who this server is, and who says so; ends with 0 if it answers")
+    start = commands.add_parser("start", help="make the file that the server is started with")
+    start.add_argument("managed")
+    start.add_argument("state")
+    apply = commands.add_parser("apply", help="bring the running server to its files without a restart")
+    apply.add_argument("managed", nargs="+")
+    sentinel = commands.add_parser("start-sentinel", help="make the file that Sentinel is started with")
+    for name in ("managed", "state", "watched", "secret"):
+        sentinel.add_argument(name)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        return run(options)
+    except (OSError, ValueError, RedisError, Unreachable) as error:
+        sys.stderr.write(f"<3>chainops-redis {options.command}: {error}\n")
+        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    from . import start  # noqa: PLC0415  (the agent does without it)
+
+    if options.command == "start-sentinel":
+        start.prepare_sentinel(options.managed, options.state, options.watched, options.secret)
+        return 0
+    config = configuration.load(options.config)
+    if options.command == "check":
+        return 0
+    if options.command == "start":
+        sys.stdout.write(f"starts as {start.prepare_server(config, options.managed, options.state)}\n")
+        return 0
+    if options.command == "apply":
+        start.note_pending(config, start.apply(config, options.managed))
+        return 0
+    from . import agent  # noqa: PLC0415  (the other commands do without it)
+
+    if options.command == "status":
+        return agent.status(config)
+    return agent.run(config)
