@@ -59,8 +59,8 @@ options:
     type: str
   restart:
     description:
-      - With V(report) a process that runs is left alone where it would be restarted, and RV(pending) says why a restart is
-        due. For services of which not any member may be restarted at any time; an operation does that then.
+      - With V(report) a process that runs is left alone where it would be restarted, and RV(pending) says why a restart
+        is due. For services of which not any member may be restarted at any time. An operation does that then.
       - What is stopped is started, and what can be reloaded is.
     type: str
     choices: [allowed, report]
