@@ -208,46 +208,51 @@ def wish_of(given: dict[str, t.Any]) -> Wish:
     )
 
 
-def planned(module: AnsibleModule, why: str) -> None:
-    """In check mode what an earlier task brings is not there yet."""
-    module.warn(f"redis_topology: {why}; it would be looked at after the tasks before it")
-    module.exit_json(changed=True, master="", address="", source="", steps=[], missing=[why])
+class NotYet(Exception):
+    """In check mode, what an earlier task brings is not there yet."""
 
 
-def run(module: AnsibleModule, bringer: Bringer) -> None:
+def run(bringer: Bringer) -> dict[str, t.Any]:
     bringer.look()
     before = lines(bringer.watches, bringer.stores)
-    if module.check_mode and bringer.decision.passing:
-        planned(module, bringer.decision.problem)
+    if bringer.check and bringer.decision.passing:
+        raise NotYet(bringer.decision.problem)
     bringer.run()
     master, done = bringer.decision.master, bringer.done
-    after = done if module.check_mode else lines(bringer.watches, bringer.stores)
-    module.exit_json(
-        changed=bool(done),
-        diff={"before": "\n".join([*before, ""]), "after": "\n".join([*after, ""])} if done else {},
-        master=master.name if master else "",
-        address=master.node.address if master else "",
-        source=bringer.decision.source,
-        steps=done,
-        missing=bringer.missing() if module.check_mode else [],
-    )
+    after = done if bringer.check else lines(bringer.watches, bringer.stores)
+    return {
+        "changed": bool(done),
+        "diff": {"before": "\n".join([*before, ""]), "after": "\n".join([*after, ""])} if done else {},
+        "master": master.name if master else "",
+        "address": master.node.address if master else "",
+        "source": bringer.decision.source,
+        "steps": done,
+        "missing": bringer.missing() if bringer.check else [],
+    }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    bringer = None
+    bringer, failure, result = None, "", {}
     try:
         bringer = Bringer(wish_of(module.params), module.check_mode)
-        run(module, bringer)
+        result = run(bringer)
     except TopologyError as error:
-        module.fail_json(msg=f"redis_topology: {error}", changed=bool(bringer and bringer.done))
+        failure = str(error)
     except FileNotFoundError as error:
-        if module.check_mode:
-            planned(module, f"there is no {error.filename} yet")
-        module.fail_json(msg=f"redis_topology: there is no {error.filename} on this host", changed=False)
+        failure = f"there is no {error.filename} on this host"
+        result = {"missing": [failure]} if module.check_mode else {}
+    except NotYet as error:
+        failure, result = str(error), {"missing": [str(error)]}
     except Exception as error:
         # a traceback would print the arguments of calls, among them passwords
-        module.fail_json(msg=f"redis_topology: {type(error).__name__} while the hosts were asked", changed=False)
+        failure = f"{type(error).__name__} while the hosts were asked"
+    if failure and not result:
+        module.fail_json(msg=f"redis_topology: {failure}", changed=bool(bringer and bringer.done))
+    if failure:
+        module.warn(f"redis_topology: {failure}; it would be looked at after the tasks before it")
+        result = {"changed": True, "master": "", "address": "", "source": "", "steps": []} | result
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":
