@@ -8,6 +8,7 @@ What a Sentinel repairs by itself (an old master that comes back, a Sentinel tha
 
 from __future__ import annotations
 
+import functools
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -60,10 +61,10 @@ class Bringer:
     def look(self) -> None:
         wish = self.wish
         asks: list[t.Callable[[], Watch | Store]] = [
-            lambda host=host: ask_sentinel(host, wish.sentinel_access, wish.watched, ASK_SECONDS)  # type: ignore[misc]  # a default binds it
+            functools.partial(ask_sentinel, host, wish.sentinel_access, wish.watched, ASK_SECONDS)
             for host in wish.sentinels
         ]
-        asks += [lambda host=host: ask_store(host, wish.server_access, ASK_SECONDS) for host in wish.servers]  # type: ignore[misc]  # as above
+        asks += [functools.partial(ask_store, host, wish.server_access, ASK_SECONDS) for host in wish.servers]
         found = at_once(asks)
         self.watches = [each for each in found if isinstance(each, Watch)]
         self.stores = [each for each in found if isinstance(each, Store)]

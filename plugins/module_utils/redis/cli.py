@@ -7,8 +7,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from . import agent, start
 from . import config as configuration
-from .resp import RedisError, Unreachable
+from .resp import Access, Node, RedisError, Unreachable, read_password, tls_context
 
 CONFIG = "/etc/chainops/redis/agent.json"
 
@@ -28,6 +29,11 @@ def parser() -> argparse.ArgumentParser:
     sentinel = commands.add_parser("start-sentinel", help="make the file that Sentinel is started with")
     for name in ("managed", "state", "watched", "secret"):
         sentinel.add_argument(name)
+    period = commands.add_parser(
+        "sentinel-period", help="have the Sentinel on this host ask more often than each second"
+    )
+    for name in ("address", "port", "milliseconds", "secret", "ca", "certificate", "key"):
+        period.add_argument(name)
     return top
 
 
@@ -41,22 +47,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    from . import start  # noqa: PLC0415  (the agent does without it)
-
-    if options.command == "start-sentinel":
-        start.prepare_sentinel(options.managed, options.state, options.watched, options.secret)
-        return 0
+    if options.command.startswith(("start-sentinel", "sentinel-period")):
+        return for_sentinel(options)
     config = configuration.load(options.config)
-    if options.command == "check":
-        return 0
-    if options.command == "start":
-        sys.stdout.write(f"starts as {start.prepare_server(config, options.managed, options.state)}\n")
-        return 0
-    if options.command == "apply":
-        start.note_pending(config, start.apply(config, options.managed))
-        return 0
-    from . import agent  # noqa: PLC0415  (the other commands do without it)
-
+    if options.command == "agent":
+        return agent.run(config)
     if options.command == "status":
         return agent.status(config)
-    return agent.run(config)
+    if options.command == "start":
+        sys.stdout.write(f"starts as {start.prepare_server(config, options.managed, options.state)}\n")
+    elif options.command == "apply":
+        start.note_pending(config, start.apply(config, options.managed))
+    return 0
+
+
+def for_sentinel(options: argparse.Namespace) -> int:
+    """A host with a Sentinel alone has no configuration of an agent."""
+    if options.command == "start-sentinel":
+        start.prepare_sentinel(options.managed, options.state, options.watched, options.secret)
+    else:
+        context = tls_context(options.ca, options.certificate, options.key)
+        access = Access("sentinel", read_password(options.secret), context)
+        start.set_period(Node(options.address, int(options.port)), access, options.milliseconds)
+    return 0
