@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from . import agent, start
+from . import agent, start, upkeep
 from . import config as configuration
 from .resp import Access, Node, RedisError, Unreachable, read_password, tls_context
 
@@ -34,6 +35,13 @@ def parser() -> argparse.ArgumentParser:
     )
     for name in ("address", "port", "milliseconds", "secret", "ca", "certificate", "key"):
         period.add_argument(name)
+    copy = commands.add_parser("copy", help="send a copy to the repository, if it is this host's turn")
+    rehearsal = commands.add_parser("drill", help="restore the newest copy to a server of its own and compare it")
+    for each in (copy, rehearsal):
+        each.add_argument("--job", required=True)
+        each.add_argument("--state", type=Path, required=True)
+        each.add_argument("--timeout", type=float, default=7200)
+    rehearsal.add_argument("--max-age", type=float, required=True, help="seconds that the newest copy may be old")
     return top
 
 
@@ -54,6 +62,10 @@ def run(options: argparse.Namespace) -> int:
         return agent.run(config)
     if options.command == "status":
         return agent.status(config)
+    if options.command == "copy":
+        return upkeep.copy(config, options.job, options.state, options.timeout)
+    if options.command == "drill":
+        return upkeep.rehearse(config, options.job, options.state, options.timeout, options.max_age)
     if options.command == "start":
         sys.stdout.write(f"starts as {start.prepare_server(config, options.managed, options.state)}\n")
     elif options.command == "apply":
