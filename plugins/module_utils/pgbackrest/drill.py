@@ -109,6 +109,7 @@ class Drill:
 
     def _choose(self) -> str:
         repository = info.read(self.pgbackrest, self.number)
+        repository.must_be_good()
         backup = repository.before(self.manifest["lsn"])
         if backup is None:
             raise PgbackrestError(
@@ -149,7 +150,8 @@ class Drill:
         if problems:
             raise PgbackrestError("; ".join(problems[:20]))
         summed = sum(table["checksum"] is not None for table in self.manifest["tables"].values())
-        return f"{len(self.manifest['tables'])} tables have their rows, {summed} of them their content; the marker is there"
+        tables = len(self.manifest["tables"])
+        return f"{tables} tables have their rows, {summed} of them their content; the marker is there"
 
     def _checksums(self, data_dir: Path) -> str:
         words = [str(self.bin_dir / "pg_checksums"), "--check", "-D", str(data_dir)]

@@ -72,6 +72,11 @@ class Repository:
     def has_stanza(self) -> bool:
         return self.code != NO_STANZA
 
+    def must_be_good(self) -> None:
+        """pgBackRest ends well although a repository is silent or refuses: only the status in its answer tells."""
+        if self.code:
+            raise PgbackrestError(f"repository {self.number}: {self.message}")
+
     def before(self, lsn: str) -> Backup | None:
         """The last good backup that ended before this place in the WAL, from which it can be reached."""
         usable = [

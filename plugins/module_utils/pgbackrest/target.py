@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import info
 from .command import Pgbackrest, PgbackrestError, identity
 
 TYPES = ("latest", "immediate", "time", "lsn", "name", "xid")
@@ -113,7 +114,7 @@ def restore(pgbackrest: Pgbackrest, target: Target, data_dir: Path, number: int,
     if in_use(data_dir):
         raise PgbackrestError(f"PostgreSQL runs in {data_dir}: stop it first; nothing was touched")
     # A repository that does not answer must be known before the old directory is put aside.
-    pgbackrest.must("info", f"--repo={number}", "--output=json", timeout=120)
+    info.read(pgbackrest, number).must_be_good()
     owner = data_dir.parent
     if not owner.is_dir():
         raise PgbackrestError(f"{owner} is not there; make it, owned by PostgreSQL's user")

@@ -1,0 +1,104 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A stanza of one repository: there, fitting the cluster, and checked since anything changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import info
+from .command import Pgbackrest, PgbackrestError, run
+
+# pgBackRest's FileInvalidError: the stanza is another cluster's, or one of another major version
+MISMATCH = 28
+RECORDS = Path("/var/lib/chainops/pgbackrest")
+
+
+@dataclass
+class Stanza:
+    """Run on the repository host."""
+
+    pgbackrest: Pgbackrest
+    number: int
+    check_on: list[str]
+    upgrade: bool = False
+    first_backup_unit: str = ""
+    timeout: float = 300
+    records: Path = RECORDS
+    done: list[str] = field(default_factory=list)
+
+    @property
+    def record(self) -> Path:
+        return self.records / f"{self.pgbackrest.stanza}-{self.number}.json"
+
+    def digest(self) -> str:
+        """Of everything that a check depends on; a file that is missing counts as such."""
+        sum_ = hashlib.sha256()
+        for name in sorted(self.check_on):
+            path = Path(name)
+            content = path.read_bytes() if path.is_file() else b""
+            sum_.update(f"{name}\0{len(content)}\0".encode() + content)
+        return sum_.hexdigest()
+
+    def checked(self) -> bool:
+        """Whether the last check that went well saw what is on disk now."""
+        try:
+            return bool(json.loads(self.record.read_text())["digest"] == self.digest())
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def run(self, check_mode: bool) -> info.Repository:
+        """Create, upgrade and check as far as needed; what was done is in .done."""
+        repository = info.read(self.pgbackrest, self.number, self.timeout)
+        if repository.has_stanza and repository.code not in (0, info.NO_BACKUP):
+            repository.must_be_good()
+        created = not repository.has_stanza
+        if created:
+            self.done.append("create")
+        if created or not self.checked():
+            self.done.append("check")
+        if self.first_backup_unit and not repository.backups and not repository.running:
+            self.done.append("first backup")
+        if check_mode:
+            return repository
+        if created:
+            self._create()
+        if "check" in self.done:
+            self._check()
+            self.records.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self.record.write_text(json.dumps({"digest": self.digest()}) + "\n")
+        if "first backup" in self.done:
+            self._start_backup()
+        return info.read(self.pgbackrest, self.number, self.timeout)
+
+    def _create(self) -> None:
+        self._with_upgrade("stanza-create")
+
+    def _check(self) -> None:
+        """It switches WAL on the primary and waits until the segment is in this repository."""
+        self._with_upgrade("check")
+
+    def _with_upgrade(self, command: str) -> None:
+        done = self.pgbackrest.run(command, timeout=self.timeout)
+        if done.code == MISMATCH and self.upgrade:
+            self.pgbackrest.must("stanza-upgrade", timeout=self.timeout)
+            self.done.insert(0, "upgrade")
+            if command != "check":
+                return
+            done = self.pgbackrest.run(command, timeout=self.timeout)
+        if done.code == MISMATCH:
+            raise PgbackrestError(
+                f"the stanza {self.pgbackrest.stanza} in repository {self.number} is of another cluster, or of another "
+                f"major version. If this cluster was upgraded, set upgrade; if it was made anew, choose another stanza. "
+                f"pgbackrest {command}: {done.reason}"
+            )
+        if done.code:
+            raise PgbackrestError(f"pgbackrest {command} ended with status {done.code}: {done.reason}")
+
+    def _start_backup(self) -> None:
+        done = run(["systemctl", "start", "--no-block", self.first_backup_unit], timeout=30)
+        if done.code:
+            raise PgbackrestError(f"{self.first_backup_unit} could not be started: {done.reason}")
