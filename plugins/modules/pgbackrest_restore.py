@@ -9,10 +9,12 @@ short_description: Restore a PostgreSQL cluster to a moment, keeping the old dat
 version_added: 0.1.0
 author: The chainops.infra authors (@chainops)
 description:
-  - Restores from one repository into O(data_dir). What is there is kept, under a name with the time; nothing is deleted.
+  - Restores from one repository into O(data_dir). What is there is kept, under a name with the time; nothing is
+    deleted.
   - Refused while PostgreSQL runs in that directory, and before anything is touched when the repository does not answer.
-  - With O(recover=true) PostgreSQL is started on a private socket without network until it has reached the target and taken
-    a new timeline, and is stopped again. A target that cannot be reached is an error, with PostgreSQL's own words.
+  - With O(recover=true) PostgreSQL is started on a private socket without network until it has reached the target and
+    taken a new timeline, and is stopped again. A target that cannot be reached is an error, with PostgreSQL's own
+    words.
 options:
   stanza:
     description: Name of the cluster in the repositories.
@@ -28,13 +30,15 @@ options:
     required: true
   type:
     description:
-      - V(latest) is all WAL that was archived, V(immediate) the end of the backup, the others the point that O(target) names.
+      - V(latest) is all WAL that was archived, V(immediate) the end of the backup, the others the point that O(target)
+        names.
     type: str
     choices: [latest, immediate, time, lsn, name, xid]
     default: latest
   target:
     description:
-      - A moment with its offset (V(2026-01-05 02:10:00+00)), an LSN, the name of a restore point, or a transaction's number.
+      - A moment with its offset (V(2026-01-05 02:10:00+00)), an LSN, the name of a restore point, or a transaction's
+        number.
     type: str
     default: ""
   exclusive:
@@ -47,8 +51,8 @@ options:
     default: latest
   backup:
     description:
-      - Label of the backup to begin from. For O(type=time) and O(type=lsn) pgBackRest finds the right one. For O(type=name)
-        and O(type=xid) it takes the last, which must then be older than the target.
+      - Label of the backup to begin from. For O(type=time) and O(type=lsn) pgBackRest finds the right one. For
+        O(type=name) and O(type=xid) it takes the last, which must then be older than the target.
     type: str
     default: ""
   user:
@@ -69,8 +73,8 @@ options:
     default: true
   archive_later:
     description:
-      - The copy becomes the cluster, so that WAL it writes while it recovers is kept for the archive. On a scratch host leave
-        it off, since a copy must not write into the cluster's repositories.
+      - The copy becomes the cluster, so that WAL it writes while it recovers is kept for the archive. On a scratch host
+        leave it off, since a copy must not write into the cluster's repositories.
     type: bool
     default: false
   tablespace_dir:

@@ -9,10 +9,10 @@ short_description: Create a stanza of a pgBackRest repository, and check it afte
 version_added: 0.1.0
 author: The chainops.infra authors (@chainops)
 description:
-  - Run on a repository host. Creates the stanza where it is missing, which needs a running primary, and has pgBackRest check
-    that WAL of the primary reaches the repository.
-  - A check is due when the stanza was created, or when a file of O(check_on) is not what it was at the last check that went
-    well. So a check is not lost with a run that was killed, and a second run makes none.
+  - Run on a repository host. Creates the stanza where it is missing, which needs a running primary, and has pgBackRest
+    check that WAL of the primary reaches the repository.
+  - A check is due when the stanza was created, or when a file of O(check_on) is not what it was at the last check that
+    went well. So a check is not lost with a run that was killed, and a second run makes none.
   - A stanza of another cluster is never touched. One of an older major version is upgraded with O(upgrade=true).
 options:
   stanza:
@@ -80,7 +80,7 @@ backups:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.pgbackrest.command import Pgbackrest, PgbackrestError
+from ..module_utils.pgbackrest.command import NotThere, Pgbackrest, PgbackrestError
 from ..module_utils.pgbackrest.stanza import Stanza
 
 
@@ -111,8 +111,8 @@ def main() -> None:
     try:
         repository = stanza.run(module.check_mode)
     except PgbackrestError as error:
-        if module.check_mode:
-            # Before the first run there is neither user nor program nor configuration.
+        if module.check_mode and isinstance(error, NotThere):
+            # Before the first run there is neither user nor program.
             module.exit_json(changed=True, actions=["create", "check"], backups=[])
         module.fail_json(msg=str(error), changed=bool(stanza.done), actions=stanza.done)
     except OSError as error:

@@ -9,12 +9,12 @@ short_description: Restore a PostgreSQL cluster to scratch, and prove that the c
 version_added: 0.1.0
 author: The chainops.infra authors (@chainops)
 description:
-  - Restores from one repository to the restore point of O(manifest), from the last backup before it, and starts PostgreSQL on
-    a private socket. Tables and indexes are looked at with pg_amcheck, rows and contents compared with the manifest, and the
-    checksums of all pages verified with pg_checksums.
+  - Restores from one repository to the restore point of O(manifest), from the last backup before it, and starts
+    PostgreSQL on a private socket. Tables and indexes are looked at with pg_amcheck, rows and contents compared with
+    the manifest, and the checksums of all pages verified with pg_checksums.
   - Only that repository is used, so that a segment or a file which it lacks shows, whatever the other one has.
-  - The copy listens on no network and archives nothing. It is removed after a good drill, and kept after a bad one until the
-    next.
+  - The copy listens on no network and archives nothing. It is removed after a good drill, and kept after a bad one
+    until the next.
   - Report and metrics are written whatever comes of it. A bad drill fails the task.
 options:
   stanza:

@@ -9,10 +9,10 @@ short_description: Name a restore point, and say what a database held at it
 version_added: 0.1.0
 author: The chainops.infra authors (@chainops)
 description:
-  - Makes a restore point with pg_create_restore_point() and counts, as of exactly that point, the rows of tables, with sums
-    of the content of chosen ones. A marker row is written before the point and one after it.
-  - Writers to the tables wait until snapshot and restore point are made, which takes milliseconds; at most O(lock_timeout_ms)
-    where a long transaction holds a table, after which writers go on and another attempt is made.
+  - Makes a restore point with pg_create_restore_point() and counts, as of exactly that point, the rows of tables, with
+    sums of the content of chosen ones. A marker row is written before the point and one after it.
+  - Writers to the tables wait until snapshot and restore point are made, which takes milliseconds; at most
+    O(lock_timeout_ms) where a long transaction holds a table, after which writers go on and another attempt is made.
   - Then it waits until the WAL that holds the point is in every repository.
   - On a standby it does nothing, and says so in RV(leader).
 options:

@@ -20,6 +20,10 @@ class PgbackrestError(Exception):
     """What went wrong, in words for whoever reads the play's output."""
 
 
+class NotThere(PgbackrestError):
+    """A user or a program is missing, as before a first run."""
+
+
 @dataclass(frozen=True)
 class Done:
     """How a program ended."""
@@ -42,7 +46,7 @@ def identity(user: str | None) -> dict[str, t.Any]:
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
-        raise PgbackrestError(f"the user {user} is not on this host") from None
+        raise NotThere(f"the user {user} is not on this host") from None
     groups = [group.gr_gid for group in grp.getgrall() if user in group.gr_mem]
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
 
@@ -63,7 +67,7 @@ def run(words: list[str], user: str | None = None, text: str = "", timeout: floa
             **identity(user),
         )
     except FileNotFoundError:
-        raise PgbackrestError(f"{words[0]} is not on this host") from None
+        raise NotThere(f"{words[0]} is not on this host") from None
     except PermissionError as error:
         raise PgbackrestError(f"{words[0]} cannot be run as {user or 'this user'}: {error.strerror}") from None
     except subprocess.TimeoutExpired:

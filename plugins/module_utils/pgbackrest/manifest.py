@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a cluster held at a named restore point, so that a restore to it can be compared row by row.
 
-Locks on the tables make it exact: while they are held nobody writes to them, the snapshot is taken and the restore point
-is written. Giving them up again needs no end of the transaction, only a return to a savepoint, and the snapshot stays. So
-writers wait for milliseconds, however long the counting takes.
+Locks on the tables make it exact: while they are held nobody writes to them, the snapshot is taken and the restore
+point is written. Giving them up again needs no end of the transaction, only a return to a savepoint, and the snapshot
+stays. So writers wait for milliseconds, however long the counting takes.
 """
 
 from __future__ import annotations

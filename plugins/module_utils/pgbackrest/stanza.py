@@ -92,7 +92,7 @@ class Stanza:
         if done.code == MISMATCH:
             raise PgbackrestError(
                 f"the stanza {self.pgbackrest.stanza} in repository {self.number} is of another cluster, or of another "
-                f"major version. If this cluster was upgraded, set upgrade; if it was made anew, choose another stanza. "
+                f"major version. If this cluster was upgraded, set upgrade; if it is a new one, choose another stanza. "
                 f"pgbackrest {command}: {done.reason}"
             )
         if done.code:
