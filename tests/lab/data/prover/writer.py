@@ -116,7 +116,9 @@ class Sink:
         try:
             row = self._connection.execute(INSERT, (self._run, number)).fetchone()
         except (psycopg.Error, OSError) as error:
-            return Outcome(REFUSED, f"INSERT: {words(error)}", broken=not self._rolled_back())
+            # a server that only reads is no primary (any more): the next row tries another address
+            reads_only = isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
+            return Outcome(REFUSED, f"INSERT: {words(error)}", broken=reads_only or not self._rolled_back())
         if row is None:
             return Outcome(REFUSED, "INSERT: nothing returned", broken=True)
         server, timeline, started = row
