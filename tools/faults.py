@@ -34,10 +34,12 @@ def parser() -> argparse.ArgumentParser:
     add("kill-host", "cut its power; undone by booting it", "host")
     add("shut-down-host", "an orderly poweroff; undone by booting it", "host")
     add("freeze-host", "every process of it stands still", "host")
-    add("freeze", "SIGSTOP to all processes of a unit", "host", "unit")
+    freeze = add("freeze", "SIGSTOP to all processes of a unit", "host", "unit")
     kill = add("kill", "SIGKILL to all processes of a unit; its Restart= may bring it back", "host", "unit")
     kill.add_argument("--stay-dead", action="store_true", help="let nothing restart it until this is undone")
     add("stop", "systemctl stop; undone by a start", "host", "unit")
+    for command in (freeze, kill):
+        command.add_argument("--only", default="", help="only its processes of this name: postgres of patroni.service")
     ends = "hosts, regions, `machine` and `outside` (all beyond the machine)"
     partition = add("partition", f"cut links between {ends}")
     loss = add("loss", f"lose a share of the packets between {ends}")
@@ -67,8 +69,8 @@ def make(faults: Faults, given: argparse.Namespace) -> Fault:
         "kill-host": lambda: faults.kill_host(given.host),
         "shut-down-host": lambda: faults.shut_down_host(given.host),
         "freeze-host": lambda: faults.freeze_host(given.host),
-        "freeze": lambda: faults.freeze_unit(given.host, given.unit),
-        "kill": lambda: faults.kill_unit(given.host, given.unit, stay_dead=given.stay_dead),
+        "freeze": lambda: faults.freeze_unit(given.host, given.unit, only=given.only),
+        "kill": lambda: faults.kill_unit(given.host, given.unit, stay_dead=given.stay_dead, only=given.only),
         "stop": lambda: faults.stop_unit(given.host, given.unit),
         "partition": lambda: faults.partition(given.left, given.right, one_way=given.one_way),
         "loss": lambda: faults.loss(given.left, given.right, given.percent, one_way=given.one_way),

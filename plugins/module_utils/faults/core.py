@@ -93,16 +93,21 @@ class Faults:
         """Every process of the host stands still; its kernel still answers pings and accepts connections."""
         return self._make("freeze_host", f"{host} is frozen", {"host": host})
 
-    def freeze_unit(self, host: str, unit: str) -> Fault:
-        """SIGSTOP to all processes of a unit. Undone by SIGCONT."""
+    def freeze_unit(self, host: str, unit: str, only: str = "") -> Fault:
+        """SIGSTOP to all processes of a unit, or to those named ``only``. Undone by SIGCONT."""
         unit = unit_name(unit)
-        return self._make("freeze_unit", f"{unit} on {host} is frozen", {"host": host, "unit": unit})
+        data = {"host": host, "unit": unit} | ({"only": only} if only else {})
+        return self._make("freeze_unit", f"{_part(unit, only)} on {host} is frozen", data)
 
-    def kill_unit(self, host: str, unit: str, stay_dead: bool = False) -> Fault:
-        """SIGKILL to all processes of a unit; its Restart= may bring it back, unless ``stay_dead``. Undone by start."""
+    def kill_unit(self, host: str, unit: str, stay_dead: bool = False, only: str = "") -> Fault:
+        """SIGKILL to all processes of a unit, or to those named ``only``. Undone by start.
+
+        Its Restart= may bring it back, unless ``stay_dead``.
+        """
         unit = unit_name(unit)
-        text = f"{unit} on {host} {'is' if stay_dead else 'was'} killed{' and kept dead' if stay_dead else ''}"
-        return self._make("kill_unit", text, {"host": host, "unit": unit, "stay_dead": stay_dead})
+        how = f"{'is' if stay_dead else 'was'} killed{' and kept dead' if stay_dead else ''}"
+        data = {"host": host, "unit": unit, "stay_dead": stay_dead} | ({"only": only} if only else {})
+        return self._make("kill_unit", f"{_part(unit, only)} on {host} {how}", data)
 
     def stop_unit(self, host: str, unit: str) -> Fault:
         """systemctl stop. Undone by a start."""
@@ -237,6 +242,10 @@ class Faults:
 def unit_name(unit: str) -> str:
     """geth is geth.service, as systemctl reads it."""
     return unit if "." in unit else f"{unit}.service"
+
+
+def _part(unit: str, only: str) -> str:
+    return f"{only} of {unit}" if only else unit
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

@@ -38,9 +38,11 @@ def check_host(site: Site, data: dict[str, Any]) -> None:
 
 
 def check_unit(site: Site, data: dict[str, Any]) -> None:
-    """The unit must have processes."""
+    """The unit must have processes, and of the name that is to be hit."""
     check_host(site, data)
-    unit_cgroup(site.machine(data["host"]), data["unit"])
+    group = unit_cgroup(site.machine(data["host"]), data["unit"])
+    if not _chosen(group, data):
+        raise LabError(f"unit {data['unit']} has no process called {data['only']} on host {data['host']}")
 
 
 def check_disk(site: Site, data: dict[str, Any]) -> None:
@@ -111,7 +113,7 @@ def thaw_unit(site: Site, data: dict[str, Any]) -> None:
 
 
 def kill_unit(site: Site, data: dict[str, Any]) -> None:
-    """SIGKILL to every process of a unit at once. Its Restart= may bring it back, unless it is to stay dead."""
+    """SIGKILL to the processes of a unit at once. Its Restart= may bring it back, unless it is to stay dead."""
     machine = site.machine(data["host"])
     group = unit_cgroup(machine, data["unit"])
     if data["stay_dead"]:
@@ -120,7 +122,10 @@ def kill_unit(site: Site, data: dict[str, Any]) -> None:
         content = f"[Unit]\nConditionPathExists=!/{drop_in.relative_to(machine.root)}\n[Service]\nRestart=no\n"
         write(drop_in, content)
         machine.run(["systemctl", "daemon-reload"])
-    cgroup.kill(group)
+    if data.get("only"):
+        _signal_unit(site, data, signal.SIGKILL)
+    else:
+        cgroup.kill(group)
 
 
 def stop_unit(site: Site, data: dict[str, Any]) -> None:
@@ -191,6 +196,14 @@ def process_state(pid: int) -> str:
         return ""
 
 
+def process_name(pid: int) -> str:
+    """The name by which the kernel knows a process (of a script its own name); empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _drop_in(machine: Machine, unit: str) -> Path:
     return _inside(machine, f"/run/systemd/system/{unit}.d/chainops-fault.conf")
 
@@ -199,11 +212,17 @@ def _inside(machine: Machine, path: str) -> Path:
     return machine.root / path.lstrip("/")
 
 
+def _chosen(group: Path, data: dict[str, Any]) -> set[int]:
+    """The processes of a unit: all, or those that the kernel knows by the name of ``only``."""
+    only = data.get("only")
+    return {pid for pid in cgroup.processes(group) if not only or process_name(pid) == only}
+
+
 def _signal_unit(site: Site, data: dict[str, Any], number: signal.Signals) -> set[int]:
     machine = site.machine(data["host"])
     group = unit_cgroup(machine, data["unit"])
     reached: set[int] = set()
-    while fresh := set(cgroup.processes(group)) - reached:
+    while fresh := _chosen(group, data) - reached:
         for pid in fresh:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)

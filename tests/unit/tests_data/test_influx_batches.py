@@ -35,19 +35,19 @@ class Server(BaseHTTPRequestHandler):
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
         for line in text.splitlines():
             tags, _value, at = line.split(" ")
-            point = tags.rpartition("series=")[2], int(at)
+            point = tags.rpartition("source=")[2], int(at)
             Server.keep[point] = Server.keep.get(point, 0) + 1
         self.answer(Server.status, b"" if Server.status == 204 else b"no")
 
     def do_GET(self) -> None:
         asked = parse_qs(urlsplit(self.path).query)["q"][0]
-        assert "GROUP BY time(10ms), series fill(none)" in asked, asked
+        assert "GROUP BY time(10ms), source fill(none)" in asked, asked
         series: dict[str, dict[int, int]] = {}
         for (name, at), _times in Server.keep.items():
             group = at // influx.BATCH_NS * influx.BATCH_NS
             series.setdefault(name, {})[group] = series.setdefault(name, {}).get(group, 0) + 1
         result = [
-            {"tags": {"series": name}, "values": [[at, count] for at, count in counts.items()]}
+            {"tags": {"source": name}, "values": [[at, count] for at, count in counts.items()]}
             for name, counts in series.items()
         ]
         self.answer(200, json.dumps({"results": [{"series": result}]}).encode())

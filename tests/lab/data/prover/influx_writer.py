@@ -55,7 +55,7 @@ def body(run: str, number: int, options: Options) -> bytes:
     at = options.base_ns + number * BATCH_NS
     moments = [f" value={number}i {at + place}" for place in range(options.points // options.series)]
     return "\n".join(
-        f"{MEASUREMENT},run={run},series={series}{moment}" for series in range(options.series) for moment in moments
+        f"{MEASUREMENT},run={run},source={series}{moment}" for series in range(options.series) for moment in moments
     ).encode()
 
 
@@ -150,13 +150,13 @@ def counts(address: str, options: Options, run: str, last: int, database: str = 
     source = f'"{options.policy}"."{MEASUREMENT}"' if options.policy else f'"{MEASUREMENT}"'
     text = (
         f"SELECT count(value) FROM {source} WHERE run = '{run}' AND time >= {start} AND time < {end} "
-        f"GROUP BY time({BATCH_NS // 1_000_000}ms), series fill(none)"
+        f"GROUP BY time({BATCH_NS // 1_000_000}ms), source fill(none)"
     )
     found: dict[int, dict[str, int]] = {}
     for series in query(address, options, text, database=database):
         for at, count in series["values"]:
             # the groups of GROUP BY time() begin at multiples of its length, and so does base_ns
-            found.setdefault((at - options.base_ns) // BATCH_NS, {})[series["tags"]["series"]] = count
+            found.setdefault((at - options.base_ns) // BATCH_NS, {})[series["tags"]["source"]] = count
     return found
 
 

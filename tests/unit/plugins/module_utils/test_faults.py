@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.chainops.infra.plugins.module_utils.faults import Faults, Impossible, core, delays, links
 from ansible_collections.chainops.infra.plugins.module_utils.faults.journal import Journal, start_time
-from ansible_collections.chainops.infra.plugins.module_utils.faults.kinds import KINDS, Kind, process_state
+from ansible_collections.chainops.infra.plugins.module_utils.faults.kinds import KINDS, Kind, kill_unit, process_state
 from ansible_collections.chainops.infra.plugins.module_utils.lab import cgroup
 from ansible_collections.chainops.infra.plugins.module_utils.lab.machine import Machine
 from ansible_collections.chainops.infra.plugins.module_utils.lab.shell import LabError
@@ -295,3 +295,24 @@ def test_units_are_named_as_systemctl_reads_them() -> None:
 def test_the_delay_group_is_no_host_s_name() -> None:
     with pytest.raises(LabError, match="lower case letters"):
         Host(delays.GROUP, "10.87.1.12", "east").validate()
+
+
+def test_only_the_processes_of_a_name_are_hit(site: Site, sleeper: int) -> None:
+    """Patroni and the PostgreSQL that it runs are one unit, and fail by themselves."""
+    other = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    try:
+        give_processes(site, "eth-a", "patroni.service", [sleeper, other.pid])
+        with Faults(site) as faults:
+            with faults.freeze_unit("eth-a", "patroni", only="cat") as fault:
+                assert str(fault) == "cat of patroni.service on eth-a is frozen"
+                assert process_state(other.pid) == "T"
+                assert process_state(sleeper) != "T"
+            assert process_state(other.pid) != "T"
+            with pytest.raises(LabError, match="has no process called postgres on host eth-a"):
+                faults.freeze_unit("eth-a", "patroni", only="postgres")
+            kill_unit(site, {"host": "eth-a", "unit": "patroni.service", "stay_dead": False, "only": "cat"})
+            assert other.wait(5) == -signal.SIGKILL
+            assert process_state(sleeper) == "S"
+    finally:
+        other.kill()
+        other.wait()
