@@ -103,7 +103,7 @@ class Sink:
         self._run = run
         self._options = options
         facts = dict(
-            line.split(":", 1) for line in _text(ask(connection, "INFO", "everything")).splitlines() if ":" in line
+            line.split(":", 1) for line in text(ask(connection, "INFO", "everything")).splitlines() if ":" in line
         )
         if facts.get("role") != "master":
             raise RedisError(f"the server says role:{facts.get('role')}")
@@ -148,7 +148,7 @@ class Sink:
             self._connection.disconnect()
 
 
-def _text(answer: Any) -> str:
+def text(answer: Any) -> str:
     return answer.decode() if isinstance(answer, bytes) else str(answer)
 
 

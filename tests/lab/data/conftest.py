@@ -1,0 +1,22 @@
+"""The world that the data layer's cases share; the cluster is back under the inventory's policy when they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.chainops.infra.plugins.module_utils.faults.core import Faults
+
+from tests.lab.data import names
+from tests.lab.data.world import World
+from tests.lab.site import Site
+
+
+@pytest.fixture(scope="session")
+def world(site: Site, full_length: bool) -> Iterator[World]:
+    with Faults.load(names.PREFIX) as faults:
+        made = World(site, faults, full_length)
+        yield made
+        if full_length:
+            faults.undo_all()
+            made.policy(names.DEFAULT_RPO)
