@@ -98,5 +98,5 @@ def run(spec: Spec, world: World) -> Case:
     except Exception as error:  # a case that breaks is a case that failed; the next one still runs
         result.note = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
     finally:
-        world.faults.undo_all()
+        world.mend()
     return result

@@ -153,7 +153,7 @@ def one_run(world: World, name: str, kind: Kind) -> Figures:
         kind.make(world, primary)
         time.sleep(kind.hold(world))
         mended = time.monotonic()
-        world.faults.undo_all()
+        world.mend()
         prover.wait_acknowledged(mended, 180)
         # who thaws or comes back now must not be listened to
         time.sleep(5)

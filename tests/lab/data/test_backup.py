@@ -1,0 +1,17 @@
+"""Backups of PostgreSQL: the cases stand in cases_backup.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.data import case as cases
+from tests.lab.data import cases_backup  # noqa: F401 - it registers its cases
+from tests.lab.data.world import World
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases.choose(metafunc, "backup")
+
+
+def test_case(name: str, world: World, request: pytest.FixtureRequest) -> None:
+    cases.prove(name, world, again=bool(request.config.getoption("--case")))

@@ -1,0 +1,17 @@
+"""Redis broken under load: the cases stand in cases_redis.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.data import case as cases
+from tests.lab.data import cases_redis  # noqa: F401 - it registers its cases
+from tests.lab.data.world import World
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases.choose(metafunc, "redis")
+
+
+def test_case(name: str, world: World, request: pytest.FixtureRequest) -> None:
+    cases.prove(name, world, again=bool(request.config.getoption("--case")))
