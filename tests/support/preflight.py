@@ -18,6 +18,7 @@ from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.site impo
 
 NAME = "chainops.infra"
 ROOT = Path(__file__).resolve().parents[2]
+REGIONS = {"region_east": 1, "region_west": 2, "region_witness": 3}
 
 
 class CheckedInventory:
@@ -57,3 +58,31 @@ class CheckedInventory:
 def message(mistakes: list[Mistake]) -> str:
     """The text a user would see, "" if there is no mistake."""
     return report(mistakes, NAME) if mistakes else ""
+
+
+def lab_facts(region: int) -> dict[str, Any]:
+    """What the layers gather of a host of the lab."""
+    address = {"interface": "host0", "network": f"10.87.{region}.0", "netmask": "255.255.255.0", "prefix": "24"}
+    return {
+        "default_ipv4": address,
+        "distribution": "Debian",
+        "distribution_major_version": "13",
+        "memtotal_mb": 24576,
+        "mounts": [],
+        "processor_vcpus": 2,
+    }
+
+
+def lab_inventory(layer: str) -> CheckedInventory:
+    """The lab's inventory of one layer, with the facts of its hosts."""
+    checked = CheckedInventory(ROOT / "inventories" / "lab" / f"{layer}.yml")
+    for group, number in REGIONS.items():
+        for host in checked.inventory.get_hosts(group):
+            checked.manager.set_host_facts(host.name, lab_facts(number))
+    return checked
+
+
+def noise(case: dict[str, Any], mistakes: list[Mistake]) -> list[str]:
+    """What is said that names no variable of the case: one mistake must not look like many."""
+    named = [*case["vars"], *case.get("also", [])]
+    return [line for m in mistakes if not any(name in (line := f"{m.variable} {m.text}") for name in named)]

@@ -1,4 +1,4 @@
-"""One run brings the data layer up on fresh hosts, a second changes nothing, --check works, and no secret is printed."""
+"""One run brings the data layer up, a second changes nothing, --check works before and after, no secret is printed."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.data import case as cases
-from tests.lab.data import cases_switchover  # noqa: F401 - it registers its cases
 from tests.lab.data.world import World
 
 
