@@ -44,7 +44,7 @@ def ladder_faults(ladder: dict[str, Any]) -> list[str]:
         f".{key} is unknown: known are {', '.join(sorted(LADDER_KEYS))}" for key in sorted(set(ladder) - LADDER_KEYS)
     ]
     found += [f".{key} is missing" for key in ("database", "raw", "rungs") if not ladder.get(key)]
-    aggregates = ladder.get("aggregates", DEFAULT_AGGREGATES)
+    aggregates = ladder.get("aggregates") or DEFAULT_AGGREGATES
     wrong = [each for each in aggregates if each not in AGGREGATES]
     if wrong or not aggregates:
         found.append(f".aggregates = {aggregates}: must be of {', '.join(AGGREGATES)}")
@@ -69,7 +69,7 @@ def ladder_faults(ladder: dict[str, Any]) -> list[str]:
         for key in keys - {"name"}:
             if key in step:
                 found += duration_fault(f"{where}.{key}", step[key])
-    found += duration_fault(".late", ladder.get("late", DEFAULT_LATE))
+    found += duration_fault(".late", ladder.get("late") or DEFAULT_LATE)
     return found or order_faults(ladder, steps)
 
 
@@ -103,7 +103,7 @@ def order_faults(ladder: dict[str, Any], steps: list[tuple[str, dict[str, Any], 
             found.append(f"{where}.every = {step['every']}: must be {of}, as each rung is coarser")
             continue
         every = interval
-    late = parse_duration(str(ladder.get("late", DEFAULT_LATE)))
+    late = parse_duration(str(ladder.get("late") or DEFAULT_LATE))
     raw = parse_duration(str(ladder["raw"]["retention"]))
     if raw and raw < 2 * every + late:
         found.append(
@@ -123,7 +123,7 @@ def databases(ladders: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def database(ladder: dict[str, Any]) -> dict[str, Any]:
     policies = [policy(ladder["raw"], True)] + [policy(rung, False) for rung in ladder["rungs"]]
-    late = parse_duration(str(ladder.get("late", DEFAULT_LATE)))
+    late = parse_duration(str(ladder.get("late") or DEFAULT_LATE))
     queries = []
     for rung in ladder["rungs"]:
         every = parse_duration(str(rung["every"]))
@@ -167,7 +167,7 @@ def selections(ladder: dict[str, Any]) -> list[tuple[str, str, str]]:
             )
             for measurement, fields in chosen.items()
         ]
-    every_field = ", ".join(f"{each}(*)" for each in ladder.get("aggregates", DEFAULT_AGGREGATES))
+    every_field = ", ".join(f"{each}(*)" for each in ladder.get("aggregates") or DEFAULT_AGGREGATES)
     measurements = ladder.get("measurements") or []
     source = ", ".join(f"{raw}.{name(each)}" for each in measurements) if measurements else f"{raw}./.*/"
     return [("", every_field, source)]

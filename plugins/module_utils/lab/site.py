@@ -189,6 +189,7 @@ class Site:
         directory.mkdir(mode=0o700, exist_ok=True)
         missing = [directory / name for name in self.spec.secrets if not (directory / name).exists()]
         for path in missing:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             write(path, secrets.token_urlsafe(24) + "\n", 0o600)
         return bool(missing)
 

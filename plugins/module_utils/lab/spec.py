@@ -18,7 +18,7 @@ IFNAME_MAX = 15
 PREFIX_MAX = IFNAME_MAX - len("vb-") - 4  # a host's link: vb-PREFIX and four hexadecimal digits
 CAPABILITIES = ("containers",)
 DISK_SIZE = re.compile(r"^[1-9][0-9]*[MG]$")
-SECRET = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
+SECRET = re.compile(r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")
 NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 
 
@@ -112,7 +112,7 @@ class Spec:
             raise LabError(f"lab_network is {self.network!r}; a private IPv4 /16 is needed, like 10.87.0.0/16")
         for secret in self.secrets:
             if not SECRET.match(secret):
-                raise LabError(f"lab_secrets has {secret!r}; lower case letters, digits and single underscores")
+                raise LabError(f"lab_secrets has {secret!r}; lower case letters, digits and underscores, in one folder at most")
         seen: dict[str, str] = {}
         for host in self.hosts.values():
             host.validate()

@@ -11,6 +11,7 @@ STEPS = ["Preflight", "Install", "Configure", "Service"]
 # Roles that are no service on a host, and what they consist of instead
 OTHER_STEPS = {
     "hardware_preflight": ["Preflight"],  # looks at a host and changes nothing
+    "postgresql_objects": ["Preflight", "Configure", "Service"],  # what it speaks to is there
     "lab": ["The site on this machine"],  # one module makes the whole lab on the control node
 }
 WITHOUT_REMOTE_TASK = {
