@@ -96,6 +96,14 @@ options:
       - How many log lines a failure shows.
     type: int
     default: 20
+  guard:
+    description:
+      - Command, a list of words, that is asked before a unit that runs is restarted or stopped. If it ends with another
+        status than 0 the unit is left running, and the task fails with what it said.
+      - For members of a cluster, of which only one may be down. It has O(timeout) to answer, and may wait meanwhile.
+    type: list
+    elements: str
+    default: []
   planned:
     description:
       - In check mode, files that an earlier task would change (its RV(chainops.infra.templates#module:changed_files)),
@@ -221,6 +229,7 @@ ARGUMENTS: dict[str, t.Any] = {
     },
     "timeout": {"type": "float", "default": 60},
     "log_lines": {"type": "int", "default": 20},
+    "guard": {"type": "list", "elements": "str", "default": []},
     "planned": {"type": "list", "elements": "str", "default": []},
 }
 

@@ -8,7 +8,7 @@ import dataclasses
 import time
 from pathlib import Path
 
-from . import systemctl
+from . import guard, systemctl
 from .evidence import Evidence, Record, missing_links
 from .ready import Endpoint
 from .systemctl import SystemdError
@@ -37,6 +37,7 @@ class Wish:
     timeout: float = 60
     log_lines: int = 20
     planned: list[str] = dataclasses.field(default_factory=list)
+    guard: list[str] = dataclasses.field(default_factory=list)
 
 
 class Manager:
@@ -109,6 +110,8 @@ class Manager:
     def _stop(self) -> None:
         if self.unit.state in ("inactive", "failed") or self.unit.get("LoadState") == "not-found":
             return
+        if not self.check:
+            self._may_stop()
         self.action = "stopped"
         if not self.check:
             failure = systemctl.request("stop", "--", self.name, timeout=self.unit.stop_seconds)
@@ -126,6 +129,8 @@ class Manager:
         self.action, self.reasons = self._decide(evidence, record)
         if self.check:
             return
+        if self.action == "restarted":
+            self._may_stop()
         if self.action in ("started", "restarted"):
             self._launch(self.action == "restarted")
         elif self.action == "reloaded":
@@ -273,6 +278,13 @@ class Manager:
         if unit.state in ("inactive", "failed") or unit.keeps_ending or unit.invocation != invocation:
             again = "systemd has started it again" if unit.state == "active" else unit.described
             raise self._failed(f"was started, but its process ended ({unit.ending or again})")
+
+    def _may_stop(self) -> None:
+        """What runs well stays up where the guard says so; the next run finds the same reasons again."""
+        if self.wish.guard and self.unit.state == "active" and not self.unit.keeps_ending:
+            planned, self.action = self.action, "none"
+            guard.ask(self.name, self.wish.guard, self.wish.timeout)
+            self.action = planned
 
     def _do(self, *words: str, timeout: float = systemctl.CALL_SECONDS) -> None:
         failure = systemctl.request(*words, timeout=timeout)

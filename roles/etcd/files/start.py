@@ -4,6 +4,7 @@
 
     start.py prepare MEMBERS CONFIG RESULT      before etcd
     start.py ready MEMBERS                      after etcd was ready
+    start.py spared MEMBERS                     whether the cluster can do without this member for a moment
 
 A member with data goes on with it. One without founds a cluster only while the file says so that the playbook writes
 when all members are empty, and that goes away when etcd was ready once. Otherwise it may only join, and for that the
@@ -16,9 +17,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 TIMEOUT = 5  # seconds for one answer of etcdctl
+PATIENCE = 20  # seconds for members that were just restarted
 
 
 class NotAllowed(Exception):
@@ -82,12 +85,44 @@ def prepare(members: Path, source: Path, result: Path, program: str = "etcdctl")
     return f"state {state}, {line}"
 
 
+def healthy(client: str, files: dict[str, str], program: str = "etcdctl") -> bool:
+    command = [program, f"--endpoints={client}", *(f"--{name}={path}" for name, path in files.items())]
+    command += [f"--dial-timeout={TIMEOUT}s", f"--command-timeout={TIMEOUT}s", "endpoint", "health"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT * 3).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def spared(config: dict, patience: float) -> str:
+    """Why this member must stay up; the others are given a while, as one of them may be just back from a restart."""
+    clients, needed = config["clients"], len(config["members"]) // 2 + 1
+    if not clients:
+        return ""
+    end = time.monotonic() + patience
+    while True:
+        ill = [client for client in clients if not healthy(client, config["files"])]
+        if len(clients) - len(ill) >= needed:
+            return ""
+        if time.monotonic() > end:
+            well = len(clients) - len(ill)
+            return (
+                f"of the other members {well} are healthy, and {needed} must be while this one is down "
+                f"({', '.join(ill)} not): repair them first"
+            )
+        time.sleep(1)
+
+
 def main(arguments: list[str]) -> int:
     try:
+        config = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
         if arguments[0] == "ready":
-            config = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
             Path(config["founding"]).unlink(missing_ok=True)
             return 0
+        if arguments[0] == "spared":
+            why = spared(config, PATIENCE)
+            print(why, file=sys.stderr)
+            return 1 if why else 0
         print(prepare(*map(Path, arguments[1:4])))
     except NotAllowed as error:
         print(f"etcd must not start: {error}", file=sys.stderr)

@@ -117,6 +117,19 @@ def test_a_host_without_a_place_does_not_start(cluster: FakeCluster, host: Host,
     assert host.start() is None and "has no place for it" in capsys.readouterr().err
 
 
+def test_a_member_is_spared_only_while_the_others_are_a_quorum(
+    cluster: FakeCluster, host: Host, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(start, "PATIENCE", 0)
+    assert start.main(["spared", str(host.members)]) == 0
+    cluster.change("db-b", alive=False)
+    assert start.main(["spared", str(host.members)]) == 1
+    assert (
+        f"of the other members 1 are healthy, and 2 must be while this one is down ({client('db-b')} not)"
+        in capsys.readouterr().err
+    )
+
+
 class Worker:
     """The daily work of one member."""
 

@@ -453,3 +453,21 @@ def test_names_and_lines() -> None:
     assert systemctl.printable("\x1b[31mred\x1b[0m\x07") == "red?"
     assert len(systemctl.printable("x" * 5000)) == systemctl.LOG_LINE_CHARACTERS
     assert manager.SETTLE_SECONDS <= 1
+
+
+def test_a_guard_keeps_a_unit_that_runs(systemd: Systemd) -> None:
+    """It stays as it was, for the same reasons the next run asks again, and what is down may always be started."""
+    config = systemd.etc / "a.conf"
+    config.write_text("one")
+    refuse, allow = ["/bin/sh", "-c", "echo two members are down >&2; exit 1"], ["/bin/true"]
+    systemd.set()
+    assert does(restart_on=[str(config)], guard=refuse)[0] == "started"
+    assert does(restart_on=[str(config)], guard=refuse) == ("none", [])
+    config.write_text("two")
+    assert systemd.calls and does(restart_on=[str(config)], guard=refuse, check=True)[0] == "restarted"
+    refused = unit(restart_on=[str(config)], guard=refuse)
+    assert refused["failed"] and not refused["changed"]
+    assert refused["msg"] == f"{NAME} was left running: two members are down"
+    assert "left running" in unit(state="stopped", guard=refuse)["msg"] and systemd.calls == []
+    assert "/nowhere: No such file" in unit(restart_on=[str(config)], guard=["/nowhere"])["msg"]
+    assert does(restart_on=[str(config)], guard=allow) == ("restarted", [f"{config} changed"])
