@@ -9,8 +9,8 @@ short_description: Databases, roles and what they may do, as data
 version_added: 0.1.0
 author: The chainops.infra authors (@chainops)
 description:
-  - Brings databases, roles, memberships, schemas, extensions and grants of a PostgreSQL cluster to what is described,
-    in one call. What is not named is left alone.
+  - Brings databases, roles, memberships, schemas, extensions, functions and grants of a PostgreSQL cluster to what is
+    described, in one call. What is not named is left alone.
   - What is there is read with one query for the cluster, and one for each database that something inside of is named
     for. Then one statement is executed for each difference.
   - It is meant to run on every member of a cluster. Where PostgreSQL is a standby it says so and changes nothing, so
@@ -98,6 +98,26 @@ options:
       schema: {description: Schema of its objects., type: str}
       version: {description: Version. One that is there is brought to it., type: str}
       cascade: {description: Install what it needs as well., type: bool, default: false}
+  functions:
+    description:
+      - Functions, each with who may execute it. PostgreSQL lets everybody execute a new one; here nobody may but its
+        owner and who is named.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      database: {description: Database that it is in., type: str, required: true}
+      schema: {description: Schema that it is in., type: str, required: true}
+      name: {description: Name., type: str, required: true}
+      state: {description: Whether it exists., type: str, choices: [present, absent], default: present}
+      arguments: {description: Names and types of its arguments as C(\df) shows them, type: str, default: ""}
+      returns: {description: What it returns as C(\df) shows it., type: str, default: void}
+      language: {description: Language., type: str, default: sql}
+      body: {description: What it does., type: str, default: ""}
+      security_definer: {description: It may what its owner may., type: bool, default: false}
+      settings: {description: Parameters while it runs; all that it has., type: dict, default: {}}
+      owner: {description: Role that owns it., type: str}
+      execute: {description: Roles that may execute it; V(public) is everybody., type: list, elements: str, default: []}
   grants:
     description: Privileges. Those that are not named are left alone.
     type: list
@@ -194,53 +214,7 @@ from ansible_collections.chainops.infra.plugins.module_utils.pg_objects.objects 
     read_state,
 )
 from ansible_collections.chainops.infra.plugins.module_utils.pg_objects.psql import Psql
-
-STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
-NAME = {"type": "str", "required": True}
-WORD = {"type": "str"}
-FLAG = {"type": "bool"}
-NUMBER = {"type": "int"}
-SETTINGS = {"type": "dict", "default": {}}
-ITEMS = {
-    "roles": {
-        **{"name": NAME, "state": STATE, "connection_limit": NUMBER, "valid_until": WORD, "settings": SETTINGS},
-        **dict.fromkeys(("login", "superuser", "createdb", "createrole", "replication", "bypassrls", "inherit"), FLAG),
-        "password_verifier": {"type": "str", "no_log": True},
-        "password_file": {"type": "path", "no_log": False},
-    },
-    "memberships": {"role": NAME, "member": NAME, "state": STATE, "admin": FLAG, "inherit": FLAG, "set": FLAG},
-    "databases": {
-        **{"name": NAME, "state": STATE, "owner": WORD, "encoding": WORD, "locale": WORD, "connection_limit": NUMBER},
-        **{"template": {"type": "str", "default": "template0"}, "settings": SETTINGS},
-    },
-    "schemas": {"database": NAME, "name": NAME, "state": STATE, "owner": WORD},
-    "extensions": {
-        **{"database": NAME, "name": NAME, "state": STATE, "schema": WORD, "version": WORD},
-        "cascade": {"type": "bool", "default": False},
-    },
-    "grants": {
-        **{"database": NAME, "role": NAME, "state": STATE, "schema": WORD, "default_for": WORD},
-        "type": {"type": "str", "choices": ["database", "schema", "table", "sequence", "function"], "required": True},
-        "privileges": {"type": "list", "elements": "str", "required": True},
-        "objects": {"type": "list", "elements": "str", "default": []},
-        "grant_option": {"type": "bool", "default": False},
-    },
-}
-
-
-def arguments() -> dict:
-    spec: dict = {
-        name: {"type": "list", "elements": "dict", "default": [], "options": options} for name, options in ITEMS.items()
-    }
-    spec["roles"]["mutually_exclusive"] = [("password_verifier", "password_file")]
-    return spec | {
-        "on_standby": {"type": "str", "choices": ["skip", "fail"], "default": "skip"},
-        "allow_data_loss": {"type": "bool", "default": False},
-        "socket_dir": {"type": "path", "default": "/var/run/postgresql"},
-        "port": {"type": "int", "default": 5432},
-        "os_user": {"type": "str", "default": "postgres"},
-        "timeout": {"type": "float", "default": 60},
-    }
+from ansible_collections.chainops.infra.plugins.module_utils.pg_objects.spec import arguments
 
 
 def check_given(given: dict) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from . import cluster, inside
+from . import cluster, functions, inside
 from .change import Change, Plan, Refused
 from .psql import Psql, PsqlError
 from .quoting import BadName, literal
 from .state import NEW_DATABASE, read_cluster, read_database
 
 Item = dict[str, t.Any]
+# Lists of what is inside of a database
+INSIDE = ("schemas", "extensions", "functions", "grants")
 
 
 class Failed(Exception):
@@ -55,7 +57,7 @@ def make_plan(psql: Psql, state: Item, given: Item) -> Plan:
 
 def databases_of(given: Item) -> list[str]:
     """Databases that something inside of is named for, in the order of their names."""
-    return sorted({item["database"] for name in ("schemas", "extensions", "grants") for item in given[name]})
+    return sorted({item["database"] for name in INSIDE for item in given[name]})
 
 
 def _plan_database(plan: Plan, psql: Psql, state: Item, given: Item, database: str) -> None:
@@ -68,11 +70,12 @@ def _plan_database(plan: Plan, psql: Psql, state: Item, given: Item, database: s
         return
     if not made and database not in state["databases"]:
         raise Refused(f"there is no database {database}, and none of that name among databases")
-    schemas = sorted({item["schema"] for item in mine("grants") if item["schema"]})
+    schemas = sorted({item["schema"] for item in mine("grants") + mine("functions") if item["schema"]})
     there = NEW_DATABASE if made else read_database(psql, database, schemas, literal)
     place = inside.Place(plan, database, state, there, new=made)
     inside.plan_schemas(place, mine("schemas"), given["allow_data_loss"])
     inside.plan_extensions(place, mine("extensions"))
+    functions.plan_functions(place, mine("functions"))
     inside.plan_grants(place, mine("grants"))
 
 

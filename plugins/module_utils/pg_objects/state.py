@@ -51,8 +51,12 @@ SELECT json_build_object(
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname = ANY (WANTED_SCHEMAS)),
   'functions', (SELECT coalesce(json_agg(json_build_object(
-      'schema', n.nspname, 'name', p.oid::regprocedure::text, 'type', 'function', 'acl', FUNCTION_ACL)), '[]')
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY (WANTED_SCHEMAS)),
+      'schema', n.nspname, 'name', p.oid::regprocedure::text, 'type', 'function', 'acl', FUNCTION_ACL,
+      'plain', p.proname, 'arguments', pg_get_function_arguments(p.oid), 'returns', pg_get_function_result(p.oid),
+      'body', p.prosrc, 'language', l.lanname, 'definer', p.prosecdef, 'owner', pg_get_userbyid(p.proowner),
+      'settings', p.proconfig)), '[]')
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+    WHERE n.nspname = ANY (WANTED_SCHEMAS)),
   'defaults', (SELECT coalesce(json_agg(json_build_object(
       'owner', pg_get_userbyid(defaclrole), 'schema', coalesce(n.nspname, ''), 'type', defaclobjtype,
       'acl', DEFAULT_ACL)), '[]')
@@ -81,7 +85,7 @@ def read_cluster(psql: Psql) -> dict[str, t.Any]:
 
 
 def read_database(psql: Psql, database: str, schemas: list[str], quote: t.Callable[[str], str]) -> dict[str, t.Any]:
-    """What grants are compared with is read only for the schemas that are named."""
+    """What functions and grants are compared with is read only for the schemas that are named."""
     wanted = "ARRAY[" + ", ".join(map(quote, schemas)) + "]::name[]"
     # Without a search path every function is written with its schema.
     return psql.query(database, "SET search_path = '';" + DATABASE.replace("WANTED_SCHEMAS", wanted))

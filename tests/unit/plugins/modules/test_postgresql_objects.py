@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chainops.infra.plugins.module_utils.pg_objects import scram
+from ansible_collections.chainops.infra.plugins.module_utils.pg_objects import quoting, scram
 from ansible_collections.chainops.infra.plugins.modules import postgresql_objects
 
 from tests.unit.plugins.modules.in_process import run_module
@@ -59,7 +59,11 @@ APP: dict[str, Any] = {
         {"schema": "app", "name": "t_id", "type": "sequence", "acl": None},
     ],
     "functions": [
-        {"schema": "app", "name": "app.f(integer)", "type": "function", "acl": [["public", "execute", False]]},
+        {
+            **{"schema": "app", "name": "app.f(integer)", "type": "function", "acl": [["public", "execute", False]]},
+            **{"plain": "f", "arguments": "i integer", "returns": "integer", "body": " SELECT i ", "language": "sql"},
+            **{"definer": False, "owner": "app", "settings": None},
+        },
     ],
     "defaults": [{"owner": "app", "schema": "app", "type": "r", "acl": [["reader", "select", False]]}],
 }  # fmt: skip
@@ -224,6 +228,42 @@ def test_grants(server: Server, item: dict[str, Any], statements: list[str]) -> 
     assert server.call(grants=[item])["statements"] == statements
 
 
+def function(**changed: Any) -> dict[str, Any]:
+    base = {"database": "app", "schema": "app", "name": "f", "arguments": "i integer", "returns": "integer"}
+    return base | {"body": "SELECT i\n", "execute": ["public"]} | changed
+
+
+F = '"app"."f"(i integer)'
+G = '"app"."g"()'
+TABLE = "TABLE(a name, b text)"
+BODY = "SELECT 'it''s' || $1 || E'\\\\'"
+
+
+@pytest.mark.parametrize(
+    ("item", "statement"),
+    [
+        (function(), None),
+        (function(execute=["public", "app"]), None),
+        (function(owner="app", execute=[]), f"BEGIN; REVOKE EXECUTE ON FUNCTION {F} FROM PUBLIC; COMMIT"),
+        (
+            function(body=BODY, security_definer=True, settings={"search_path": "pg_catalog"}),
+            f'BEGIN; CREATE OR REPLACE FUNCTION {F} RETURNS integer LANGUAGE "sql" SECURITY DEFINER '
+            f"SET \"search_path\" = 'pg_catalog' AS {quoting.literal(BODY)}; COMMIT",
+        ),
+        (
+            function(name="g", arguments="", returns=TABLE, owner="app", execute=["reader"]),
+            f"BEGIN; CREATE OR REPLACE FUNCTION {G} RETURNS {TABLE} LANGUAGE \"sql\" SECURITY INVOKER AS 'SELECT i\n'; "
+            f'ALTER FUNCTION {G} OWNER TO "app"; REVOKE EXECUTE ON FUNCTION {G} FROM PUBLIC; '
+            f'GRANT EXECUTE ON FUNCTION {G} TO "reader"; COMMIT',
+        ),
+        (function(state="absent"), f"DROP FUNCTION {F}"),
+        (function(name="g", state="absent"), None),
+    ],
+)
+def test_functions(server: Server, item: dict[str, Any], statement: str | None) -> None:
+    assert server.call(functions=[item])["statements"] == ([statement] if statement else [])
+
+
 def test_a_standby_is_left_to_whoever_leads(server: Server) -> None:
     server.cluster["standby"] = True
     result = server.call(roles=[{"name": "new"}])
@@ -317,6 +357,8 @@ def test_what_a_function_is_called_is_only_looked_up(server: Server) -> None:
         ({"grants": [grant(schema=None)]}, "needs its schema"),
         ({"grants": [grant(privileges=["execute"])]}, "'execute' is none of select, insert"),
         ({"grants": [grant(type="schema", default_for="app", privileges=["usage"])]}, "default_for does not fit type"),
+        ({"functions": [function(arguments="i int); DROP DATABASE app; --")]}, "must be names and types"),
+        ({"functions": [function(returns="int AS 'x'")]}, "must be names and types"),
         ({"extensions": [{"database": "x", "name": "y"}]}, "there is no database x"),
     ],
 )
