@@ -47,11 +47,9 @@ def client_of(given: dict[str, Any]) -> Client:
     )  # fmt: skip
 
 
-def ensure_password(path: str, check: bool) -> bool:
-    """Make a password of 256 random bits for root alone where there is none; whether that was (or is to be) done."""
+def ensure_password(path: str, check: bool) -> None:
+    """Make a password of 256 random bits, for root alone."""
     file = Path(path)
-    if file.exists():
-        return False
     if not check:
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,7 +62,6 @@ def ensure_password(path: str, check: bool) -> bool:
             Path(f"{path}.new").replace(file)
         except OSError as error:
             raise InfluxError(f"the password file {path} cannot be made: {error.strerror}") from None
-    return True
 
 
 def first_admin(given: dict[str, Any], check: bool) -> list[Step]:
@@ -77,12 +74,29 @@ def first_admin(given: dict[str, Any], check: bool) -> list[Step]:
     return [step]
 
 
+def first_contact(given: dict[str, Any], check: bool) -> list[Step]:
+    """Where no password is on the host yet: a server without an administrator gets one; one that has him is an error."""
+    path = given["user_password_file"]
+    try:
+        read(client_of(given | {"user": ""}))
+    except NoAdmin:
+        ensure_password(path, check)
+        return [Step([], after=f"password file {path}")]
+    except Unreachable:
+        if not check:
+            raise
+        return [Step([], after=f"password file {path}")]
+    except InfluxError:
+        pass
+    raise InfluxError(f"{path} is missing, and the server has an administrator already: bring his password back")
+
+
 def work(given: dict[str, Any], plan: Plan, check: bool, bootstrap: bool = False) -> tuple[list[Step], list[str]]:
     """The steps that were (or would be) taken, and warnings."""
     done: list[Step] = []
     warnings: list[str] = []
-    if bootstrap and ensure_password(given["user_password_file"], check):
-        done.append(Step([], after=f"password file {given['user_password_file']}"))
+    if bootstrap and not Path(given["user_password_file"]).exists():
+        done += first_contact(given, check)
     try:
         client = client_of(given)
         try:
@@ -92,8 +106,8 @@ def work(given: dict[str, Any], plan: Plan, check: bool, bootstrap: bool = False
                 raise
             done += first_admin(given, check)
             state = State() if check else read(client)
-    except (Unreachable, InfluxError) as error:
-        if not check or not (isinstance(error, Unreachable) or (bootstrap and done)):
+    except InfluxError as error:
+        if not check or not (isinstance(error, Unreachable) or done):
             raise
         warnings.append(f"{error}; taken as a server that is empty")
         client, state = Anonymous(given["url"]), State()

@@ -101,3 +101,9 @@ def test_check_mode_before_there_is_a_server(server: Asked, tmp_path: Path) -> N
 def test_no_server_is_an_error(server: Asked) -> None:
     server.fake.close()
     assert "does not answer" in server.run(influxdb_objects)["msg"]
+
+
+def test_a_password_that_is_lost_is_not_replaced_by_a_wrong_one(server: Asked, tmp_path: Path) -> None:
+    result = server.run(influxdb_objects, user_password_file=str(tmp_path / "lost"))
+    assert "is missing, and the server has an administrator already" in result["msg"]
+    assert not (tmp_path / "lost").exists()
