@@ -75,7 +75,7 @@ def first_admin(given: dict[str, Any], check: bool) -> list[Step]:
 
 
 def first_contact(given: dict[str, Any], check: bool) -> list[Step]:
-    """Where no password is on the host yet: a server without an administrator gets one; one that has him is an error."""
+    """Where no password is on the host: a server without an administrator gets one; one that has him is an error."""
     path = given["user_password_file"]
     try:
         read(client_of(given | {"user": ""}))

@@ -20,7 +20,11 @@ NO_ADMIN = "create admin user first"
 
 
 class InfluxError(Exception):
-    """What the server answered, or why it did not; never with a password."""
+    """What the server answered (with which HTTP status, if it was one), or why it did not; never with a password."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Unreachable(InfluxError):
@@ -128,8 +132,8 @@ class Client:
             if NO_ADMIN in text:
                 raise NoAdmin(text) from None
             if error.code == 401:
-                raise Refused(f"{text} (HTTP status 401)") from None
-            raise InfluxError(f"{text} (HTTP status {error.code})") from None
+                raise Refused(f"{text} (HTTP status 401)", 401) from None
+            raise InfluxError(f"{text} (HTTP status {error.code})", error.code) from None
         except urllib.error.URLError as error:
             raise Unreachable(f"{self.url} does not answer: {error.reason}") from None
         except (OSError, http.client.HTTPException) as error:
