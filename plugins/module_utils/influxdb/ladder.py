@@ -20,10 +20,18 @@ RAW_KEYS = {"name", "retention", "shard"}
 RUNG_KEYS = {"name", "every", "retention", "shard"}
 
 
+def given(value: Any) -> Any:
+    """Without what is None: an option that is not set, as argument specs fill it in."""
+    if isinstance(value, dict):
+        return {key: given(item) for key, item in value.items() if item is not None}
+    return [given(item) for item in value] if isinstance(value, list) else value
+
+
 def faults(ladders: Any) -> list[str]:
     """What is wrong with a list of ladders, each with the place it stands."""
     if not isinstance(ladders, list):
         return ["must be a list of ladders"]
+    ladders = given(ladders)
     found: list[str] = []
     databases: set[str] = set()
     for index, ladder in enumerate(ladders):
@@ -118,7 +126,7 @@ def databases(ladders: list[dict[str, Any]]) -> list[dict[str, Any]]:
     wrong = faults(ladders)
     if wrong:
         raise QueryError("; ".join(f"ladders{text}" for text in wrong))
-    return [database(ladder) for ladder in ladders]
+    return [database(ladder) for ladder in given(ladders)]
 
 
 def database(ladder: dict[str, Any]) -> dict[str, Any]:

@@ -121,3 +121,10 @@ def test_one_database_one_ladder() -> None:
 @pytest.mark.parametrize("ladders", ["chain", [1]])
 def test_what_is_not_even_a_list_of_dictionaries(ladders: Any) -> None:
     assert influxdb_ladder_faults(ladders)
+
+
+def test_what_an_argument_spec_fills_in_counts_as_not_given() -> None:
+    filled = LADDER | {"aggregates": None, "measurements": None, "fields": None, "late": None}
+    filled["raw"] = LADDER["raw"] | {"shard": None}
+    assert influxdb_ladder_faults([filled]) == []
+    assert influxdb_ladder([filled])[0]["continuous_queries"] == influxdb_ladder([LADDER])[0]["continuous_queries"]
