@@ -153,9 +153,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.redis.bring import Bringer, TopologyError, Wish, lines
-from ..module_utils.redis.resp import Access, Node, read_password, tls_context
-from ..module_utils.redis.topology import Host
+from ..module_utils.redis.bring import Bringer, TopologyError, lines
+from ..module_utils.redis.wish import wish_of
 
 HOST: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -179,33 +178,6 @@ ARGUMENTS: dict[str, t.Any] = {
     "timeout": {"type": "float", "default": 60},
     "patience": {"type": "float", "default": 20},
 }
-
-
-def hosts_of(entries: list[dict[str, t.Any]]) -> list[Host]:
-    return [Host(entry["name"], Node(entry["address"], entry["port"])) for entry in entries]
-
-
-def wish_of(given: dict[str, t.Any]) -> Wish:
-    servers, sentinels = hosts_of(given["servers"]), hosts_of(given["sentinels"])
-    if given["founding"] not in {host.name for host in servers}:
-        raise TopologyError(f"founding = {given['founding']} is none of the servers")
-    if not len(sentinels) // 2 < given["quorum"] <= len(sentinels):
-        raise TopologyError(f"quorum = {given['quorum']}: must be more than half of {len(sentinels)} Sentinels")
-    context = tls_context(given["ca"], given["certificate"] or "", given["key"] or "")
-    password = read_password(given["password_file"])
-    return Wish(
-        watched=given["watched"],
-        servers=servers,
-        sentinels=sentinels,
-        founding=given["founding"],
-        quorum=given["quorum"],
-        settings={name: str(value) for name, value in given["settings"].items()},
-        server_access=Access(given["user"], password, context),
-        sentinel_access=Access(given["sentinel_user"], read_password(given["sentinel_password_file"]), context),
-        auth=(given["user"], password),
-        timeout=given["timeout"],
-        patience=given["patience"],
-    )
 
 
 class NotYet(Exception):

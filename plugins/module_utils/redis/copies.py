@@ -113,7 +113,8 @@ def run(words: list[str], environment: dict[str, str], what: str, timeout: float
         raise CopyError(f"{what}: {error.strerror}") from None
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise CopyError(f"{what} ended with {done.returncode}: {lines[-1] if lines else 'no message'}")
+        fatal = [line for line in lines if "Fatal" in line] + lines[-1:]
+        raise CopyError(f"{what} ended with {done.returncode}: {fatal[0] if fatal else 'no message'}")
     return done.stdout
 
 
