@@ -139,6 +139,7 @@ def note_pending(config: Config, pending: list[str]) -> None:
     path = Path(config.pending)
     if pending:
         path.write_text("\n".join([*pending, ""]))
+        path.chmod(0o644)  # the agent, another user, counts them
         sys.stderr.write(f"<4>these settings wait for a restart: {', '.join(pending)}\n")
     else:
         path.unlink(missing_ok=True)
