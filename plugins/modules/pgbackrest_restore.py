@@ -16,6 +16,14 @@ description:
     taken a new timeline, and is stopped again. A target that cannot be reached is an error, with PostgreSQL's own
     words.
 options:
+  state:
+    description:
+      - V(restored) is what this module is for. V(possible) checks the options and asks the repository, and touches
+        nothing, whether PostgreSQL runs or not. V(set_aside) only renames O(data_dir), so that a member clones the
+        cluster anew.
+    type: str
+    choices: [restored, possible, set_aside]
+    default: restored
   stanza:
     description: Name of the cluster in the repositories.
     type: str
@@ -124,7 +132,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.pgbackrest import info
 from ..module_utils.pgbackrest.command import Pgbackrest, PgbackrestError
 from ..module_utils.pgbackrest.scratch import Scratch
-from ..module_utils.pgbackrest.target import TYPES, Target, in_use, restore
+from ..module_utils.pgbackrest.target import TYPES, Target, in_use, restore, set_aside
 
 END = (
     "SELECT json_build_object('lsn', pg_current_wal_lsn()::text, 'timeline', timeline_id) FROM pg_control_checkpoint();"
@@ -134,6 +142,7 @@ END = (
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "state": {"type": "str", "choices": ["restored", "possible", "set_aside"], "default": "restored"},
             "stanza": {"type": "str", "required": True},
             "repository": {"type": "int", "default": 1},
             "data_dir": {"type": "path", "required": True},
@@ -162,12 +171,15 @@ def main() -> None:
         target.check()
         if not data_dir.is_absolute() or len(data_dir.parts) < 3:
             raise ValueError(f"data_dir = {data_dir}: must be an absolute path below a directory of its own")
-        if module.check_mode:
+        if given["state"] != "possible" and in_use(data_dir):
+            raise PgbackrestError(f"PostgreSQL runs in {data_dir}: stop it first; nothing was touched")
+        if given["state"] == "set_aside":
+            there = data_dir.is_dir() and any(data_dir.iterdir())
+            module.exit_json(changed=there, kept=set_aside(data_dir) if there and not module.check_mode else "")
+        if module.check_mode or given["state"] == "possible":
             info.read(pgbackrest, given["repository"]).must_be_good()
-            if in_use(data_dir):
-                raise PgbackrestError(f"PostgreSQL runs in {data_dir}: stop it first")
-            module.exit_json(changed=True, kept="")
-        changed = not in_use(data_dir)
+            module.exit_json(changed=given["state"] == "restored", kept="")
+        changed = True
         kept = restore(pgbackrest, target, data_dir, given["repository"], spaces)
         result = {"kept": kept}
         if given["recover"]:

@@ -76,10 +76,12 @@ def repository(number: int, config: dict[str, Any]) -> list[Sample]:
     try:
         stanza = json.loads(ask([*words, "info"], config["user"], 40))[0]
         status = next(each["status"] for each in stanza["repo"] if each["key"] == number)
+        # 99: it could not be read; 1 and 2: it answers and has no stanza or no backup
+        if status["code"] == 99:
+            return [("pgbackrest_repository_up", labels, 0.0), ("pgbackrest_repository_status", labels, 99)]
         backups = [each for each in stanza["backup"] if each["database"]["repo-key"] == number]
         found = [
-            # 99: it could not be read; 1 and 2: it answers and has no stanza or no backup
-            ("pgbackrest_repository_up", labels, float(status["code"] != 99)),
+            ("pgbackrest_repository_up", labels, 1.0),
             ("pgbackrest_repository_status", labels, status["code"]),
             ("pgbackrest_backup_count", labels, len(backups)),
             ("pgbackrest_backup_running", labels, float(stanza["status"]["lock"]["backup"]["held"])),
