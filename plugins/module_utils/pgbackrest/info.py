@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .command import Pgbackrest, PgbackrestError
 
-# Codes of status: 0 good, 1 no stanza, 2 no backup, 3 no data directory's path, 4 other, 5 no lock, 6 another
+# Codes of status: 0 good, 1 no stanza, 2 no backup, 3 a part of the stanza is missing, 5 another cluster, 99 unreadable
 NO_STANZA = 1
 NO_BACKUP = 2
 TYPES = ("full", "diff", "incr")
@@ -96,6 +96,8 @@ def parse(text: str, number: int) -> Repository:
     """The repository of this number; PgbackrestError where the answer is not what pgBackRest 2.4x and 2.5x give."""
     try:
         stanzas = json.loads(text)
+        if not isinstance(stanzas, list):
+            raise ValueError("no list")
         if not stanzas:
             return Repository(number, NO_STANZA, "no stanza", (), "", "", False)
         [stanza] = stanzas

@@ -27,12 +27,11 @@ class Stanza:
     upgrade: bool = False
     first_backup_unit: str = ""
     timeout: float = 300
-    records: Path = RECORDS
     done: list[str] = field(default_factory=list)
 
     @property
     def record(self) -> Path:
-        return self.records / f"{self.pgbackrest.stanza}-{self.number}.json"
+        return RECORDS / f"{self.pgbackrest.stanza}-{self.number}.json"
 
     def digest(self) -> str:
         """Of everything that a check depends on; a file that is missing counts as such."""
@@ -68,7 +67,7 @@ class Stanza:
             self._create()
         if "check" in self.done:
             self._check()
-            self.records.mkdir(mode=0o755, parents=True, exist_ok=True)
+            RECORDS.mkdir(mode=0o755, parents=True, exist_ok=True)
             self.record.write_text(json.dumps({"digest": self.digest()}) + "\n")
         if "first backup" in self.done:
             self._start_backup()
