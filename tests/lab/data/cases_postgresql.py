@@ -151,7 +151,11 @@ def one_run(world: World, name: str, kind: Kind) -> Figures:
         time.sleep(2)
         at = time.monotonic()
         kind.make(world, primary)
-        time.sleep(kind.hold(world))
+        if world.full_length or kind.writes != FAILS_OVER:
+            time.sleep(kind.hold(world))
+        else:
+            prover.wait_acknowledged(at + 0.5, kind.hold(world))
+            time.sleep(UNNOTICED_S + 1)
         mended = time.monotonic()
         world.mend()
         prover.wait_acknowledged(mended, 180)

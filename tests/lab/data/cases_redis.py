@@ -40,7 +40,7 @@ def broken_master(world: World, name: str, fault: str) -> Figures:
         else:
             world.faults.isolate(master)
         new = world.wait_redis_master(60, other_than=master)
-        time.sleep(HOLD_S)
+        time.sleep(HOLD_S if world.full_length else 3)
         mended = time.monotonic()
         world.mend()
         # WAIT asks for all replicas, so there is no acknowledgement before the old master follows the new one

@@ -17,6 +17,6 @@ def world(site: Site, full_length: bool) -> Iterator[World]:
     with Faults.load(names.PREFIX) as faults:
         made = World(site, faults, full_length)
         yield made
-        if full_length:
-            faults.undo_all()
+        if made.policy_changed:
+            made.mend()
             made.policy(names.DEFAULT_RPO)

@@ -43,7 +43,9 @@ class World:
         self.full_length = full_length
         self.rebuilt = 0
         """Members that had to be built anew, since they could not come back by themselves."""
-        self._policy = ""
+        # the short form runs right after a converge, under the inventory's policy
+        self._policy = "" if full_length else names.DEFAULT_RPO
+        self.policy_changed = False
 
     # --- addresses and answers
 
@@ -207,6 +209,7 @@ class World:
         if self._policy == rpo:
             return
         self._policy = ""
+        self.policy_changed = True
         self.play_layer("-e", f"{names.RPO}={rpo}", "--limit", ",".join(names.POSTGRESQL)).check()
         self._policy = rpo
 

@@ -13,13 +13,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 
 from .engine import Pace
-from .ledger import ACKNOWLEDGED, Ledger, Verdict
+from .ledger import ACKNOWLEDGED, Ledger, Row, Verdict
 from .stores import Store
-from .trace import read
+from .trace import Reader
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -32,10 +34,12 @@ class Prover:
         self.trace = trace
         self.pace = pace or Pace()
         self._process: subprocess.Popen[str] | None = None
+        self._reader = Reader(trace)
 
     def __enter__(self) -> Prover:
         self.trace.parent.mkdir(parents=True, exist_ok=True)
         self.trace.unlink(missing_ok=True)
+        self._reader = Reader(self.trace)
         argv = [sys.executable, "-m", "tests.lab.data.prover", "run", str(self.trace)]
         self._process = subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -65,13 +69,16 @@ class Prover:
         """The moment of the first acknowledgement of a row offered after a moment; AssertionError if none comes."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
-            for row in self.ledger().of(ACKNOWLEDGED):
-                if row.offered > after and row.ended:
-                    return row.ended
+            ended = [row.ended for row in self._offered_after(after) if row.fate == ACKNOWLEDGED and row.ended]
+            if ended:
+                return min(ended)
             if self._process is not None and self._process.poll() is not None:
                 raise RuntimeError(f"the prover ended by itself: {self._process.communicate()[1][-2000:]}")
             time.sleep(0.2)
         raise AssertionError(f"no row was acknowledged in {timeout:g} s: {self.ledger().reasons()}")
+
+    def _offered_after(self, moment: float) -> Iterator[Row]:
+        return takewhile(lambda row: row.offered > moment, reversed(self.ledger().rows.values()))
 
     def stop(self, timeout: float = 60.0) -> None:
         """End the load."""
@@ -87,7 +94,7 @@ class Prover:
 
     def ledger(self) -> Ledger:
         """Everything so far."""
-        return read(self.trace)[1] if self.trace.exists() else Ledger()
+        return self._reader.advance()
 
     def judge(self, patience: float = 120.0) -> Verdict:
         """What is there now against what was acknowledged."""

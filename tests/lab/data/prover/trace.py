@@ -44,24 +44,45 @@ class Trace:
         self._file.write(json.dumps(entry) + "\n")
 
 
+class Reader:
+    """Follows a trace that is being written, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+        self.head: dict[str, Any] = {}
+        self.ledger = Ledger()
+
+    def advance(self) -> Ledger:
+        """The ledger with all whole lines that there are by now."""
+        if not self._path.exists():
+            return self.ledger
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._take(json.loads(line))
+        return self.ledger
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        ledger = self.ledger
+        if "head" in entry:
+            self.head, ledger.started = entry["head"], entry["started"]
+        elif "ended" in entry:
+            ledger.ended = entry["ended"]
+        elif "offered" in entry:
+            ledger.offer(entry["n"], entry["offered"])
+            ledger.ended = entry["offered"]
+        else:
+            number, fate, at = entry.pop("n"), entry.pop("fate"), entry.pop("at")
+            ledger.settle(number, fate, at, **entry)
+            ledger.ended = at
+
+
 def read(path: Path) -> tuple[dict[str, Any], Ledger]:
     """(what the run was made with, its ledger) of a trace file."""
-    head: dict[str, Any] = {}
-    ledger = Ledger()
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if not line.endswith("\n"):
-                break
-            entry = json.loads(line)
-            if "head" in entry:
-                head, ledger.started = entry["head"], entry["started"]
-            elif "ended" in entry:
-                ledger.ended = entry["ended"]
-            elif "offered" in entry:
-                ledger.offer(entry["n"], entry["offered"])
-                ledger.ended = entry["offered"]
-            else:
-                number, fate, at = entry.pop("n"), entry.pop("fate"), entry.pop("at")
-                ledger.settle(number, fate, at, **entry)
-                ledger.ended = at
-    return head, ledger
+    reader = Reader(path)
+    reader.advance()
+    return reader.head, reader.ledger
