@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,21 +20,11 @@ AWAY_S = 600.0
 ALERT_WITHIN_S = 180.0
 CAUGHT_UP_S = 180.0
 REPOSITORY_PATH = "/var/lib/pgbackrest/repository"
-SUCCESS = "chainops_drill_last_success_timestamp_seconds"
-RESULT = "chainops_drill_ok"
-ALERT = "chainops_pgbackrest_archive_failing"
 
 
-def pgbackrest(world: World, host: str, *words: str, timeout: float = 900) -> str:
-    """A command of pgBackRest's, as its user on a host."""
-    user = "postgres" if host in (*names.POSTGRESQL, names.SCRATCH) else "pgbackrest"
-    argv = ["runuser", "-u", user, "--", "pgbackrest", f"--stanza={names.STANZA}", *words]
-    return world.site.run(host, *argv, timeout=timeout).stdout
-
-
-def back_up(world: World, kind: str = "incr", repository: str = names.REPOSITORY) -> None:
-    """A backup now, by the host that takes them."""
-    pgbackrest(world, repository, "--repo=1", f"--type={kind}", "backup")
+def back_up(world: World, kind: str = "incr", host: str = names.REPOSITORY) -> None:
+    """A backup now, as its timer makes one."""
+    world.sh(host, f"systemctl start pgbackrest-backup@{kind}.service", timeout=900)
 
 
 def switch_wal(world: World) -> str:
@@ -47,18 +38,10 @@ def wait_archived(world: World, segment: str, timeout: float = 120) -> float:
     return world.until(f"{segment} archived", lambda: world.sql(text) == "t", timeout, 1)
 
 
-def restore(world: World, to: str, kind: str, target: str = "", check: bool = True) -> Run:
+def restore(world: World, kind: str, target: str = "") -> Run:
     """The operation, to the scratch host."""
-    given = {names.RESTORE["to"]: to, names.RESTORE["type"]: kind} | (
-        {names.RESTORE["target"]: target} if target else {}
-    )
-    extra = [part for name, value in given.items() for part in ("-e", f"{name}={value}")]
-    run = world.site.play(names.playbook("postgresql_restore"), *extra)
-    return run.check() if check else run
-
-
-def restored(world: World, text: str) -> str:
-    return world.sql(text, host=names.SCRATCH)
+    extra = {"postgresql_restore_to": "scratch", "postgresql_restore_type": kind, "postgresql_restore_target": target}
+    return world.site.play(names.playbook("postgresql_restore"), "-e", json.dumps(extra)).check()
 
 
 @case("pitr-between-two-rows", "backup", limits=lambda _world: {"wrong_rows": 0, "live_touched": 0})
@@ -78,8 +61,9 @@ def between_two_rows(world: World) -> Figures:
     at_most = world.sql(f"{text} AND written < timestamptz '{moment}'").split("|")
     units = world.incarnations(names.PATRONI_UNIT, names.POSTGRESQL)
     live = world.sql(text)
-    restore(world, names.SCRATCH, "time", moment)
-    found = restored(world, text).split("|")
+    restore(world, "time", moment)
+    with world.restored() as ask:
+        found = ask(text).split("|")
     assert int(found[0]) > 0, "nothing was restored"
     wrong = max(int(expected[0]) - int(found[0]), int(found[0]) - int(at_most[0]), 0)
     touched = sum(world.incarnations(names.PATRONI_UNIT, names.POSTGRESQL)[host] != units[host] for host in units)
@@ -96,8 +80,9 @@ def dropped_table(world: World) -> Figures:
     world.sql("DROP TABLE pitr_dropped")
     wait_archived(world, switch_wal(world))
     before = world.sql("SELECT count(*) FROM prover_rows")
-    restore(world, names.SCRATCH, "lsn", position)
-    rows = int(restored(world, "SELECT count(*) FROM pitr_dropped"))
+    restore(world, "lsn", position)
+    with world.restored() as ask:
+        rows = int(ask("SELECT count(*) FROM pitr_dropped"))
     gone = world.sql("SELECT to_regclass('pitr_dropped') IS NULL")
     return {
         "wrong_rows": abs(rows - 1500),
@@ -108,9 +93,10 @@ def dropped_table(world: World) -> Figures:
 def drill(world: World) -> tuple[bool, Run]:
     """(whether it says that all is well, its run)."""
     run = world.site.play(names.playbook("postgresql_drill"))
-    samples = [value for labels, value in world.metric(names.SCRATCH, RESULT).items() if "postgresql" in labels]
+    samples = world.metric(names.SCRATCH, "postgresql_drill_success")
     green = run.returncode == 0
-    assert samples and bool(samples[0]) == green, f"the metric says {samples}, the run {run.returncode}"
+    assert len(samples) == len(REPOSITORIES), samples
+    assert all(samples.values()) == green, f"the metric says {samples}, the run {run.returncode}"
     return green, run
 
 
@@ -138,9 +124,10 @@ def spoiled(world: World, find: str, spoil: str) -> Iterator[str]:
 @case("control-drill-corrupted-file", "backup", goes_red=["red"], limits=lambda _world: {"red": 0})
 def drill_corrupted(world: World) -> Figures:
     """A bit of the largest file of the last full backup is turned over."""
+    files = "-type f '(' -path '*pg_data*' -o -path '*bundle*' ')' -printf '%s %p\\n'"
     find = (
-        f"ls -d {REPOSITORY_PATH}/backup/{names.STANZA}/*F | tail -1 | xargs -I% find % -type f -path '*pg_data*' "
-        "-printf '%s %p\\n' | sort -n | tail -1 | cut -d' ' -f2-"
+        f"full=$(ls -d {REPOSITORY_PATH}/backup/{names.STANZA}/*F | tail -1); "
+        f"find $full {files} | sort -n | tail -1 | cut -d' ' -f2-"
     )
     spoil = (
         "python3 -c \"import os; f = open('{path}', 'r+b'); f.seek(os.path.getsize('{path}') // 2); b = f.read(1)[0]; "
@@ -148,7 +135,7 @@ def drill_corrupted(world: World) -> Figures:
     )
     with spoiled(world, find, spoil):
         green, run = drill(world)
-    assert green or "checksum" in run.output.lower(), run.output[-4000:]
+    assert green or "repository 1: RED" in run.output, run.output[-4000:]
     return {"red": int(not green)}
 
 
@@ -158,21 +145,21 @@ def drill_missing_segment(world: World) -> Figures:
     wait_archived(world, switch_wal(world))
     find = (
         f"find {REPOSITORY_PATH}/archive/{names.STANZA} -type f -name '0*-*' -printf '%T@ %p\\n' "
-        "| sort -n | tail -2 | head -1 | cut -d' ' -f2-"
+        "| sort -n | tail -1 | cut -d' ' -f2-"
     )
     with spoiled(world, find, "rm '{path}'"):
         green, run = drill(world)
-    assert green or "red" in run.output.lower() or run.returncode, run.output[-4000:]
+    assert green or "repository 1: RED" in run.output, run.output[-4000:]
     return {"red": int(not green)}
 
 
 def alerted(world: World, host: str) -> bool:
-    """Whether any member says that archiving to this host's repository fails."""
-    number = f'repo="{REPOSITORIES[host]}"'
+    """Whether any member says that this host's repository does not answer."""
+    number = f'repository="{REPOSITORIES[host]}"'
     return any(
-        value > 0
+        value == 0
         for member in names.POSTGRESQL
-        for labels, value in world.metric(member, ALERT).items()
+        for labels, value in world.metric(member, "pgbackrest_repository_up").items()
         if number in labels
     )
 
@@ -183,7 +170,7 @@ def repository_away(world: World, host: str, killed_in_backup: bool) -> Figures:
     with world.prove_postgresql(f"repository-{host}", rate=50) as prover:
         prover.wait_started()
         if killed_in_backup:
-            world.sh(host, "systemctl start --no-block 'chainops-pgbackrest-full.service'")
+            world.sh(host, "systemctl start --no-block pgbackrest-backup@full.service")
             time.sleep(3)
         at = time.monotonic()
         fault = world.faults.kill_host(host)
@@ -197,13 +184,14 @@ def repository_away(world: World, host: str, killed_in_backup: bool) -> Figures:
         wait_archived(world, segment, CAUGHT_UP_S)
         world.until("no alert any more", lambda: not alerted(world, host), CAUGHT_UP_S, 5)
         caught_up = time.monotonic() - back
-    for repository, number in REPOSITORIES.items():
-        pgbackrest(world, repository, f"--repo={number if repository == names.REPOSITORY else 1}", "check")
-    back_up(world)
-    restore(world, names.SCRATCH, "latest")
+    for repository in REPOSITORIES:
+        world.sh(repository, f"runuser -u pgbackrest -- pgbackrest --stanza={names.STANZA} check", timeout=300)
+    back_up(world, "full", host)
+    restore(world, "latest")
     verdict = prover.judge()
     run = prover.store.run
-    there = int(restored(world, f"SELECT count(*) FROM prover_rows WHERE run = '{run}'"))
+    with world.restored() as ask:
+        there = int(ask(f"SELECT count(*) FROM prover_rows WHERE run = '{run}'"))
     acknowledged = len(prover.ledger().of(ACKNOWLEDGED))
     return verdict.figures | {
         "alert_s": round(alert_s, 1),

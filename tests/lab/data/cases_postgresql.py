@@ -30,6 +30,8 @@ class Kind:
     outage: Callable[[World], float]
     """The most that any run's outage may be, in seconds."""
     hold: Callable[[World], float] = lambda world: world.ttl + 15
+    primary: str = ""
+    """The only host that the fault can be made on."""
 
 
 def failover(world: World) -> float:
@@ -106,6 +108,7 @@ KINDS = {
         lambda world, primary: world.faults.fill_disk(primary, names.POSTGRESQL_DISK),
         FAILS_OVER,
         failover_of_the_living,
+        primary=names.DISK_HOST,
     ),
     "standbys-lost": Kind(without_standbys, STOPS, until_mended),
     "region-killed": Kind(without_region, FAILS_OVER, failover_of_the_living),
@@ -145,6 +148,8 @@ RUNS = {
 def one_run(world: World, name: str, kind: Kind) -> Figures:
     """Break, wait, mend, and compare when all members are in line again: what an old primary knew is then gone."""
     world.settle()
+    if kind.primary:
+        world.lead(kind.primary)
     primary = world.leader()
     with world.prove_postgresql(name) as prover:
         prover.wait_started()

@@ -31,8 +31,11 @@ CA = "/etc/chainops/tls/ca.pem"
 PATRONI, POSTGRES = "patroni", "postgres"
 PATRONI_UNIT, ETCD_UNIT = "patroni.service", "etcd.service"
 REDIS_UNIT, SENTINEL_UNIT, INFLUXDB_UNIT = "redis-server.service", "redis-sentinel.service", "influxdb.service"
-REPOSITORY_UNIT = "pgbackrest.service"
-POSTGRESQL_DISK = "/var/lib/postgresql"
+INFLUXDB_ADMIN_PASSWORD = "/etc/influxdb/credentials/admin"
+POSTGRESQL_DISK, DISK_HOST = "/var/lib/postgresql", "db-a"
+"""The file system that may be filled, and the host that has one of its own there."""
+BIN_DIR = "/usr/lib/postgresql/17/bin"
+RESTORED, RESTORED_RUN = "/var/lib/postgresql/restored", "/run/chainops-restore"
 DATA_DIR = "/var/lib/postgresql/17/main"
 STANZA = "main"
 METRICS = "/var/lib/node_exporter"
@@ -51,13 +54,7 @@ AUTOBASE_CHECKS = "inter 3s fastinter 1s fall 3 rise 4"
 
 # What operations are given on their command lines.
 SWITCHOVER_TO = "postgresql_switchover_to"
-RESTORE = {
-    "type": "postgresql_restore_type",
-    "target": "postgresql_restore_target",
-    "to": "postgresql_restore_to",
-    "confirm": "postgresql_restore_confirm",
-}
-INFLUXDB_RESTORE = {"from": "influxdb_restore_database", "to": "influxdb_restore_as"}
+INFLUXDB_RESTORE = {"from": "influxdb_restore_database", "to": "influxdb_restore_to"}
 
 # The passwords, each in the first line of its file.
 PASSWORDS = {store: SECRETS / f"{store}_prover" for store in ("postgresql", "redis", "influxdb")}
