@@ -1,0 +1,107 @@
+# Copyright: The chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is written to a member: Patroni's configuration, its unit, and what all members share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.roles.role_files import ROOT
+from tests.unit.roles_postgresql.rendered_site import MEMBERS, role
+
+
+def local(**variables: Any) -> dict[str, Any]:
+    return yaml.safe_load(role(**variables).template("patroni.yml.j2"))
+
+
+def common(**variables: Any) -> dict[str, Any]:
+    return role(**variables).value("__postgresql_common")
+
+
+def test_a_new_cluster_begins_with_what_all_members_share() -> None:
+    assert local()["bootstrap"]["dcs"] == common()
+
+
+def test_there_are_no_passwords() -> None:
+    text = role().template("patroni.yml.j2")
+    assert "password:" not in text
+    assert local()["postgresql"]["authentication"]["superuser"] == {"username": "postgres"}
+    for user in ("replication", "rewind"):
+        assert local()["postgresql"]["authentication"][user]["sslmode"] == "verify-full"
+
+
+def test_changes_over_the_rest_api_need_a_certificate() -> None:
+    api = local()["restapi"]
+    assert api["verify_client"] == "optional" and api["cafile"] == "/etc/chainops/tls/ca.pem"
+    assert local()["ctl"]["insecure"] is False
+    assert local(postgresql_rest_networks=["10.87.9.0/24"])["restapi"]["allowlist_include_members"] is True
+
+
+def test_etcd_is_spoken_to_over_tls() -> None:
+    etcd = local()["etcd3"]
+    assert etcd["hosts"] == ["10.87.1.21:2379", "10.87.2.21:2379", "10.87.3.21:2379"]
+    assert etcd["protocol"] == "https"
+
+
+def test_no_directory_is_ever_removed() -> None:
+    shared = common()["postgresql"]
+    assert shared["use_pg_rewind"] is True and shared["use_slots"] is True
+    assert shared["remove_data_directory_on_rewind_failure"] is False
+    assert shared["remove_data_directory_on_diverged_timelines"] is False
+
+
+def test_a_member_is_known_by_its_certificate() -> None:
+    postgresql = local()["postgresql"]
+    for address in ("10.87.1.21", "10.87.2.22"):
+        assert f"hostssl replication replicator {address}/32 cert map=members" in postgresql["pg_hba"]
+    assert [f'members "{name}" rewinder' in postgresql["pg_ident"] for name in MEMBERS] == [True] * 4
+
+
+def test_tuned_values_stay_on_the_host_unless_all_must_have_them() -> None:
+    tuned = {"shared_buffers": "8GB", "work_mem": "32MB", "max_worker_processes": 16}
+    given = {"postgresql_tuned_settings": tuned, "postgresql_settings": {"work_mem": "64MB"}}
+    assert local(**given)["postgresql"]["parameters"] == {"shared_buffers": "8GB"}
+    shared = common(**given)["postgresql"]["parameters"]
+    assert (shared["max_worker_processes"], shared["work_mem"]) == (16, "64MB")
+    assert "shared_buffers" not in shared
+
+
+def test_what_an_option_decides_stands_above_all() -> None:
+    shared = common(postgresql_settings={"ssl": "off", "log_checkpoints": "off"})["postgresql"]["parameters"]
+    assert (shared["ssl"], shared["log_checkpoints"], shared["ssl_min_protocol_version"]) == ("on", "off", "TLSv1.2")
+
+
+def test_archiving_is_on_only_with_a_command() -> None:
+    assert common()["postgresql"]["parameters"]["archive_mode"] == "off"
+    shared = common(postgresql_archive_command="archive %p", postgresql_restore_command="fetch %f %p")["postgresql"]
+    assert shared["parameters"]["archive_mode"] == "on"
+    assert shared["parameters"]["archive_command"] == "archive %p"
+    assert shared["recovery_conf"] == {"restore_command": "fetch %f %p"}
+
+
+@pytest.mark.parametrize(("rpo", "seconds"), [("zero_host", 0), ("zero_region", 0), ("bounded", 60), ("fast", 60)])
+def test_a_crash_is_handed_over_where_that_loses_nothing(rpo: str, seconds: int) -> None:
+    assert common(postgresql_rpo=rpo)["primary_start_timeout"] == seconds
+
+
+def test_the_unit_leaves_postgresql_alone_when_patroni_dies() -> None:
+    unit = role().template("patroni.service.j2")
+    assert "{{" not in unit and "{%" not in unit
+    assert "KillMode=process" in unit and "Restart=always" in unit
+    assert "\nRemoveIPC=" not in unit and "\nPrivateUsers=" not in unit
+    assert "DeviceAllow=/dev/watchdog rw" in unit
+    assert "PrivateDevices=true" in role(postgresql_watchdog="off").template("patroni.service.j2")
+
+
+def test_debian_makes_no_cluster_of_its_own() -> None:
+    assert "create_main_cluster = false" in role().template("createcluster.conf.j2")
+    tasks = [task for block in role_tasks() for task in block["block"]]
+    install = next(task for task in tasks if "chainops.infra.packages" in task)
+    assert install["chainops.infra.packages"]["policy_rc_d"] == 101
+
+
+def role_tasks() -> list[dict[str, Any]]:
+    return yaml.safe_load((ROOT / "roles/postgresql/tasks/main.yml").read_text(encoding="utf-8"))
