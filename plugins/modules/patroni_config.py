@@ -82,14 +82,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.patroni.arguments import REST_ARGUMENTS, rest_of
-from ..module_utils.patroni.rest import Rest, RestError, eventually, leader_of, patch
-
-# States of a member whose PostgreSQL does what it should
-WELL = ("running", "streaming", "in archive recovery")
-
-
-def member_of(cluster: dict[str, t.Any], name: str) -> dict[str, t.Any]:
-    return next((member for member in cluster["members"] if member.get("name") == name), {})
+from ..module_utils.patroni.members import WELL, leader_of, member_of
+from ..module_utils.patroni.rest import Rest, RestError, eventually, patch
 
 
 def writer(leader: str, hosts: list[str], name: str) -> bool:
@@ -110,7 +104,7 @@ class Task:
         """The cluster has a leader and this member runs."""
         self.cluster = self.rest.cluster()
         state = member_of(self.cluster, self.options["name"]).get("state")
-        return leader_of(self.cluster) is not None and state in WELL
+        return bool(leader_of(self.cluster)) and state in WELL
 
     def arrived(self) -> bool:
         """The configuration is there; written first, if that is this host's part."""
@@ -119,7 +113,7 @@ class Task:
         change = patch(found, self.wanted)
         if not change:
             return True
-        leader = leader_of(self.cluster) or {}
+        leader = leader_of(self.cluster)
         if writer(leader.get("name", ""), self.options["hosts"], self.options["name"]):
             self.written = True
             if self.check:
@@ -145,7 +139,7 @@ class Task:
         if trouble:
             return f"{trouble} (waited {timeout} s); journalctl -u patroni says more"
         state = member_of(self.cluster, name).get("state", "not in the cluster")
-        leader = (leader_of(self.cluster) or {}).get("name")
+        leader = leader_of(self.cluster).get("name")
         return (
             f"{name} is {state} after {timeout} s, and "
             + (f"{leader} leads. If it copies the database, it goes on by itself" if leader else "nobody leads")
@@ -185,7 +179,7 @@ def main() -> None:
     module.exit_json(
         changed=task.written,
         written=task.written,
-        leader=(leader_of(task.cluster) or {}).get("name", ""),
+        leader=leader_of(task.cluster).get("name", ""),
         pending_restart=bool(member_of(task.cluster, options["name"]).get("pending_restart")),
         diff={"before": shown(task.before), "after": shown(after if task.written else task.before)},
     )

@@ -56,7 +56,7 @@ def faults(zones: list[dict[str, t.Any]], any_network: bool) -> list[str]:
                 continue
             if network.prefixlen < WIDEST[network.version] and not any_network:
                 found.append(
-                    f"postgresql_zones: {zone['name']}: {text} is everywhere, or nearly: name the networks of the clients, "
+                    f"postgresql_zones: {zone['name']}: {text} is everywhere, or nearly: name the clients' networks, "
                     "or set postgresql_allow_any_network to true on hosts that a firewall guards"
                 )
     return found

@@ -10,6 +10,7 @@ import ssl
 import time
 import typing as t
 
+MEBIBYTE = 1 << 20
 KEPT = ("pause",)  # what an operator sets by hand with patronictl, and no playbook undoes
 
 
@@ -79,14 +80,6 @@ class Rest:
         if not isinstance(found, dict):
             raise RestError(f"GET {self.where}{path} is answered with something that is no object")
         return found
-
-
-def leader_of(cluster: dict[str, t.Any]) -> dict[str, t.Any] | None:
-    """The member that holds the lock."""
-    for member in cluster["members"]:
-        if member.get("role") in ("leader", "standby_leader", "master"):
-            return dict(member)
-    return None
 
 
 def patch(found: dict[str, t.Any], wanted: dict[str, t.Any], kept: tuple[str, ...] = KEPT) -> dict[str, t.Any]:
