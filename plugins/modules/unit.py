@@ -97,13 +97,9 @@ options:
     type: int
     default: 20
   guard:
-    description:
-      - Command, a list of words, that is asked before a unit that runs is restarted or stopped. If it ends with another
-        status than 0 the unit is left running, and the task fails with what it said.
-      - For members of a cluster, of which only one may be down. It has O(timeout) to answer, and may wait meanwhile.
+    description: Command that must end with status 0 before a unit that runs is restarted or stopped, or it stays up.
     type: list
     elements: str
-    default: []
   planned:
     description:
       - In check mode, files that an earlier task would change (its RV(chainops.infra.templates#module:changed_files)),
@@ -229,7 +225,7 @@ ARGUMENTS: dict[str, t.Any] = {
     },
     "timeout": {"type": "float", "default": 60},
     "log_lines": {"type": "int", "default": 20},
-    "guard": {"type": "list", "elements": "str", "default": []},
+    "guard": {"type": "list", "elements": "str"},
     "planned": {"type": "list", "elements": "str", "default": []},
 }
 

@@ -37,7 +37,7 @@ class Wish:
     timeout: float = 60
     log_lines: int = 20
     planned: list[str] = dataclasses.field(default_factory=list)
-    guard: list[str] = dataclasses.field(default_factory=list)
+    guard: list[str] | None = None
 
 
 class Manager:
@@ -110,10 +110,9 @@ class Manager:
     def _stop(self) -> None:
         if self.unit.state in ("inactive", "failed") or self.unit.get("LoadState") == "not-found":
             return
-        if not self.check:
-            self._may_stop()
         self.action = "stopped"
         if not self.check:
+            self._may_stop()
             failure = systemctl.request("stop", "--", self.name, timeout=self.unit.stop_seconds)
             if failure:
                 raise self._failed(f"did not stop: {failure}")
@@ -282,7 +281,7 @@ class Manager:
     def _may_stop(self) -> None:
         """What runs well stays up where the guard says so; the next run finds the same reasons again."""
         if self.wish.guard and self.unit.state == "active" and not self.unit.keeps_ending:
-            planned, self.action = self.action, "none"
+            planned, self.action = self.action, "none"  # what a failure reports
             guard.ask(self.name, self.wish.guard, self.wish.timeout)
             self.action = planned
 
