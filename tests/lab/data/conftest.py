@@ -9,7 +9,13 @@ from ansible_collections.chainops.infra.plugins.module_utils.faults.core import 
 
 from tests.lab.data import names
 from tests.lab.data.world import World
-from tests.lab.site import Site
+from tests.lab.site import ROOT, Site
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    """The lab's hosts of this layer."""
+    return Site(ROOT / "inventories" / "lab" / "data.yml")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ SCRATCH = "sc-a"
 
 # Balancers
 PRIMARY_PORT, REPLICAS_PORT, ANY_PORT, REDIS_FRONTEND = 5000, 5001, 5002, 6379
-HAPROXY_POSTGRESQL = "/etc/haproxy/conf.d/50-postgresql.cfg"
+HAPROXY_POSTGRESQL = "/etc/haproxy/conf.d/51-postgresql.cfg"
 # Services
 PATRONI_PORT, REDIS_AGENT_PORT, INFLUXDB_PORT = 8008, 6380, 8086
 CA = "/etc/chainops/tls/ca.pem"
