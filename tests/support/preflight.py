@@ -37,9 +37,10 @@ class CheckedInventory:
 
     @contextmanager
     def changed(self, pattern: str, variables: dict[str, Any]) -> Iterator[None]:
-        """These variables on every host of a pattern, over whatever the inventory says."""
+        """These variables on every host of a pattern, over whatever the inventory says; may be nested."""
         hosts = self.inventory.get_hosts(pattern)
         assert hosts, f"no host matches {pattern}"
+        kept = {name: dict(values) for name, values in self.manager._vars_cache.items()}
         for host in hosts:
             for name, value in variables.items():
                 self.manager.set_host_variable(host.name, name, value)
@@ -47,6 +48,7 @@ class CheckedInventory:
             yield
         finally:
             self.manager._vars_cache.clear()
+            self.manager._vars_cache.update(kept)
 
     def check(self, *layers: str, before_facts: bool = False, only: dict[str, bool] | None = None) -> Outcome:
         site = Site(

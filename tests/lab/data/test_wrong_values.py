@@ -6,6 +6,7 @@ reach a host, and the lab need not be up. One real run shows that no connection 
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,16 +20,30 @@ from tests.support.preflight import ROOT, CheckedInventory, Outcome, lab_invento
 
 TABLE = Path(__file__).with_name("wrong_values.yml")
 CASES = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-LAYERS = ("baseline", "data")
+LAYERS = ("data",)
 LAB = ROOT / "inventories" / "lab" / "data.yml"
 
 
 @pytest.fixture(scope="module")
-def inventory() -> Iterator[CheckedInventory]:
+def secrets_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tools/lab up makes on the control node."""
+    made = tmp_path_factory.mktemp("secrets")
+    listed = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/lab.yml").read_text(encoding="utf-8"))
+    for name in listed["lab_secrets"]:
+        path = made / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(secrets.token_urlsafe(40) + "\n", encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def inventory(secrets_dir: Path) -> Iterator[CheckedInventory]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("LAB_PREFIX", "LAB_NETWORK", "LAB_HOSTS", "LAYERS"):
             patch.delenv(name, raising=False)
-        yield lab_inventory("data")
+        checked = lab_inventory("data")
+        with checked.changed("all", {"site_secrets_dir": str(secrets_dir)}):
+            yield checked
 
 
 @pytest.fixture(scope="module")
