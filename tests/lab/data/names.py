@@ -53,7 +53,7 @@ AUTOBASE_CHECKS = "inter 3s fastinter 1s fall 3 rise 4"
 """How autobase's HAProxy looks at its servers (roles/haproxy/templates/haproxy.cfg.j2 of it, read 2026-11)."""
 
 # What operations are given on their command lines.
-SWITCHOVER_TO = "postgresql_switchover_to"
+SWITCHOVER_TO = "switchover_to"
 INFLUXDB_RESTORE = {"from": "influxdb_restore_database", "to": "influxdb_restore_to"}
 
 # The passwords, each in the first line of its file.
