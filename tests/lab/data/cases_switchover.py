@@ -43,7 +43,7 @@ def switchover(world: World) -> Figures:
 
 @case("rolling-restart", "operations", limits=moved)
 def rolling_restart(world: World) -> Figures:
-    """For a setting that needs it: every member is restarted, the primary last and by a switchover; then nobody again."""
+    """For a setting that needs it: every member is restarted, the primary last and by a switchover; then nobody."""
     restart = names.playbook("postgresql_restart")
     limit = ("--limit", ",".join(names.POSTGRESQL))
     before = started(world)
