@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.chainops.infra.plugins.filter.postgresql_tuning import postgresql_tuning
+from importlib import import_module
 
 from . import names, pgbench
 from .case import Figures, case
@@ -22,10 +22,11 @@ def tuned(world: World) -> Figures:
     def shell(script: str) -> str:
         return world.sh(names.SCRATCH, script, timeout=600)
 
+    tuning = import_module("ansible_collections.chainops.infra.plugins.filter.postgresql_tuning")
     memory, cores = pgbench.memory_and_cores(shell)
     memory = min(memory, MEMORY_MB)
     configurations = {
-        "ours": postgresql_tuning(
+        "ours": tuning.postgresql_tuning(
             memory, cores=cores, storage="ssd", workload="oltp", max_connections=CONNECTIONS, wal_disk_gb=20
         ),
         "pgtune": pgbench.pgtune(memory, cores, CONNECTIONS),
