@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a run costs that changes nothing: each role on one host, and the whole site. On the converged lab.
 
-LAYERS chooses whose roles; a lab of one layer is run by that layer's playbook.
+The first of LAYERS chooses whose roles, hosts and inventory.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tests.lab import results
 from tests.lab.site import RECAP, ROOT, Site
 
 LAYERS = [layer for layer in os.environ.get("LAYERS", "ethereum").split(",") if layer]
-# The site's playbook needs the hosts of the first layer.
-SITE = "chainops.infra.site" if "ethereum" in LAYERS else f"chainops.infra.layers.{LAYERS[0]}"
+SITE = "chainops.infra.site" if LAYERS[0] == "ethereum" else f"chainops.infra.layers.{LAYERS[0]}"
+LAB = Site(ROOT / "inventories" / "lab" / f"{LAYERS[0]}.yml")
 BANNER = re.compile(r"(?:TASK|PLAY|PLAY RECAP)\b(?: \[(?P<name>.*?)\])?")
 ROLE_SECONDS, SITE_SECONDS = 3.0, 60.0
 # Roles with a figure of their own: what they may take, and what a role of the same purpose took on this kind of machine
@@ -41,12 +41,12 @@ HOSTS_OF = {
         "lb-d2": ("haproxy",),
     },
 }
-HOSTS = {host: roles for layer in LAYERS for host, roles in HOSTS_OF.get(layer, {}).items()}
+HOSTS = HOSTS_OF.get(LAYERS[0], {})
 
 
 def timed(*arguments: str) -> tuple[dict[str, list[float]], float, str]:
     """(the seconds of every task by role, seconds in all, output) of a run of the site's playbook."""
-    argv = Site().command(SITE, *arguments)
+    argv = LAB.command(SITE, *arguments)
     # banners of tasks are printed when these begin, and not first at their first result
     env = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"}
     started = since = time.monotonic()

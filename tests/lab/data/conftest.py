@@ -14,7 +14,7 @@ from tests.lab.site import ROOT, Site
 
 @pytest.fixture(scope="session")
 def site() -> Site:
-    """The lab's hosts of this layer."""
+    """The lab that is up, as the data layer's inventory describes it."""
     return Site(ROOT / "inventories" / "lab" / "data.yml")
 
 
