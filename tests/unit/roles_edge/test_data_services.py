@@ -56,6 +56,7 @@ def test_the_primary_is_who_patroni_says_and_sessions_end_with_that() -> None:
     (check,) = [line for line in lines if line.startswith("default-server check")]
     assert "port 8008 check-ssl verify required ca-file /etc/chainops/tls/ca.pem" in check
     assert "inter 1000ms fastinter 500ms downinter 500ms rise 1 fall 2" in check
+    assert "timeout connect 1000ms" in lines, "a handshake with a busy Patroni takes more than half a second"
     assert "default-server maxconn 90 on-marked-down shutdown-sessions" in lines
     assert "server db-c 10.87.1.43:5432 check-sni db-c verifyhost db-c" in lines
     assert not [line for line in lines if line.endswith("backup")], "there is one primary, wherever it is"
@@ -161,8 +162,8 @@ def test_defaults_are_good() -> None:
         ({"haproxy_services": ["redis", "redis"]}, "none twice"),
         ({"groups": {"redis": ["db-a"]}}, "so is the group postgresql"),
         ({"groups": {"postgresql": ["db-a"]}}, "so is the group redis"),
-        ({"haproxy_postgresql_fall": 5}, "out after 13000 ms; at most 10000 ms, half of haproxy_postgresql_ttl_s = 20"),
-        ({"haproxy_postgresql_check_timeout_ms": 5000}, "after 11500 ms"),
+        ({"haproxy_postgresql_fall": 5}, "out after 18000 ms; at most 10000 ms, half of haproxy_postgresql_ttl_s = 20"),
+        ({"haproxy_postgresql_check_timeout_ms": 5000}, "after 13500 ms"),
         ({"haproxy_drain_s": 60}, "haproxy_drain_s = 60 is more than haproxy_postgresql_ttl_s = 20"),
         ({"haproxy_services": ["redis"], "haproxy_drain_s": 60}, "more than 20 with redis"),
         ({"haproxy_postgresql_max_connections": 80}, "= 90 must be less than PostgreSQL's max_connections = 80"),
