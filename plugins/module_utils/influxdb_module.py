@@ -86,8 +86,9 @@ def first_contact(given: dict[str, Any], check: bool) -> list[Step]:
         if not check:
             raise
         return [Step([], after=f"password file {path}")]
-    except InfluxError:
-        pass
+    except InfluxError as error:
+        if not error.status:
+            raise
     raise InfluxError(f"{path} is missing, and the server has an administrator already: bring his password back")
 
 

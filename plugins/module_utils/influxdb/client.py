@@ -71,6 +71,8 @@ class Client:
         if parts.scheme == "https":
             try:
                 context = ssl.create_default_context(cafile=ca_path or None)
+            except FileNotFoundError:
+                raise Unreachable(f"there is no CA file {ca_path} to check {self.url} by") from None
             except (OSError, ssl.SSLError) as error:
                 raise InfluxError(f"the CA file {ca_path} cannot be used: {error}") from None
             handlers.append(urllib.request.HTTPSHandler(context=context))

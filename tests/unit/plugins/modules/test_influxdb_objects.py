@@ -107,3 +107,18 @@ def test_a_password_that_is_lost_is_not_replaced_by_a_wrong_one(server: Asked, t
     result = server.run(influxdb_objects, user_password_file=str(tmp_path / "lost"))
     assert "is missing, and the server has an administrator already" in result["msg"]
     assert not (tmp_path / "lost").exists()
+
+
+def test_check_mode_before_there_is_a_certificate(server: Asked, tmp_path: Path) -> None:
+    nothing_yet = {"url": "https://127.0.0.1:1", "ca_path": str(tmp_path / "ca.pem"), "databases": [DATABASE]}
+    for password_file in (str(tmp_path / "none"), server.password_file):
+        result = server.run(influxdb_objects, check=True, user_password_file=password_file, **nothing_yet)
+        assert result["changed"] and "taken as a server that is empty" in result["warnings"][0]
+        result = server.run(influxdb_objects, user_password_file=password_file, **nothing_yet)
+        assert result["failed"] and "there is no CA file" in result["msg"]
+
+
+def test_a_server_without_users_at_all_and_no_password_file(server: Asked, tmp_path: Path) -> None:
+    server.fake.auth = False
+    result = server.run(influxdb_objects, user_password_file=str(tmp_path / "none"))
+    assert result["failed"] and not (tmp_path / "none").exists()
