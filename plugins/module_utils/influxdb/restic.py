@@ -73,5 +73,5 @@ class Restic:
 
     def fetch(self, copy: str, into: Path) -> None:
         """Bring one copy (its id, or latest). restic checks what it reads against its own sums."""
-        into.mkdir(parents=True, exist_ok=True)
+        into.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._run("restore", copy, f"--tag={TAG}", f"--target={into}")

@@ -24,10 +24,12 @@ SHOWN = 20
 
 @contextlib.contextmanager
 def workplace(path: str) -> Iterator[Path]:
-    """A directory of root alone that is gone afterwards. One run at a time: the directory is the lock."""
+    """A directory that is gone afterwards. One run at a time: the directory is the lock."""
     directory = Path(path)
     try:
-        directory.mkdir(parents=True, mode=0o711)
+        directory.mkdir(parents=True)
+        # Whatever the umask: the scratch server's user passes through.
+        directory.chmod(0o711)
     except FileExistsError:
         raise BackupError(f"{path} exists: another run is under way, or was killed; remove it if none is") from None
     try:
@@ -57,6 +59,8 @@ def age_hours(copy: dict[str, Any]) -> float:
 def fetch(restic: Restic, copy: dict[str, Any], into: Path, database: str = "") -> dict[str, Any]:
     """Bring a copy and check its files: influxd restores a set that lacks a file without a word."""
     restic.fetch(copy["id"], into)
+    # It holds hashes of passwords.
+    into.chmod(0o700)
     manifest = backups.read_manifest(into)
     wrong = backups.faults(into, manifest)
     if wrong:

@@ -66,6 +66,7 @@ class Scratch:
         self.home.mkdir(parents=True, exist_ok=True)
         config = self.home / "influxdb.conf"
         config.write_text(self._config, encoding="utf-8")
+        config.chmod(0o644)
         if self._user:
             shutil.chown(self.home, self._user)
         try:
