@@ -140,6 +140,31 @@ def test_what_is_refused(secrets: Path, name: str, variables: dict[str, Any], wo
     assert not [text for text in SECRETS.values() if text in str(found)]
 
 
+@pytest.mark.parametrize(
+    ("regions", "good"),
+    [
+        (("east", "west", "witness"), True),
+        (("east", "east", "west"), False),
+        (("east", "east", "west", "west", "witness"), True),
+        (("east", "east", "east"), True),
+    ],
+)
+def test_no_region_holds_most_of_the_voters(secrets: Path, regions: tuple[str, ...], good: bool) -> None:
+    hosts = [{"name": f"h{index}", "site_region": region} for index, region in enumerate(regions)]
+    given = role("redis_sentinel", secrets, preflight_hosts=hosts)
+    rules = yaml.safe_load((ROOT / "roles" / "redis_sentinel" / "meta" / "preflight.yml").read_text())
+    (check,) = [each for each in rules["site"] if "that" in each]
+    assert (not holds(given, check["when"]) or holds(given, check["that"])) is good
+
+
+def test_more_replicas_than_there_are_cannot_be_asked_for(secrets: Path) -> None:
+    rules = yaml.safe_load((ROOT / "roles" / "redis" / "meta" / "preflight.yml").read_text())
+    (check,) = [each for each in rules["site"] if "that" in each]
+    for least, good in ((2, True), (3, False)):
+        hosts = [{"name": name, "redis_min_replicas": least} for name in HOSTS]
+        assert holds(role("redis", secrets, preflight_hosts=hosts), check["that"]) is good
+
+
 def test_a_password_that_could_break_a_file_is_refused_and_not_shown(secrets: Path) -> None:
     (secrets / "replica").write_text('with "quotes" and spaces\n')
     (message,) = refused(role("redis", secrets))
