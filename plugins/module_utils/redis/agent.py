@@ -23,24 +23,30 @@ from .config import Config
 from .resp import Client, Node, RedisError, Unreachable, info
 from .verdict import Limits, Named, Said, Verdict, judge
 
-T = TypeVar("T")
+T = TypeVar("T", Said, Named)
 BEAT_SECONDS = 0.5
 CERTIFICATE_SECONDS = 30.0
 
 
 class Poller(threading.Thread, Generic[T]):
-    """Asks one of them again and again; ``last`` is its last answer."""
+    """Asks one of them again and again. ``last`` is its last answer; a failure takes its place only when it is too old
+    to count, as one lost packet must not take a master out of service."""
 
-    def __init__(self, name: str, ask: Callable[[float], T], interval: float) -> None:
+    def __init__(self, name: str, ask: Callable[[float], T], interval: float, max_age: float) -> None:
         super().__init__(name=name, daemon=True)
         self.last: T | None = None
-        self._ask, self._interval = ask, interval
+        self._ask: Callable[[float], T] = ask
+        self._interval, self._max_age = interval, max_age
 
     def run(self) -> None:
         while True:
             begun = time.monotonic()
-            self.last = self._ask(begun)
-            time.sleep(max(0.02, self._interval - (time.monotonic() - begun)))
+            fresh = self._ask(begun)
+            last = self.last
+            now = time.monotonic()
+            if not fresh.error or last is None or last.error or now - last.asked > self._max_age:
+                self.last = fresh
+            time.sleep(max(0.02, self._interval - (now - begun)))
 
 
 class Agent:
@@ -50,9 +56,9 @@ class Agent:
         self._server = Client(config.node, access, config.timeout)
         self._latency: dict[str, int] = {}
         self._slow = 0
-        self.server = Poller("server", self._ask_server, config.interval)
+        self.server = Poller("server", self._ask_server, config.interval, config.max_age)
         self.sentinels = [
-            Poller(host.name, self._asker(Client(host.node, access, config.timeout)), config.interval)
+            Poller(host.name, self._asker(Client(host.node, access, config.timeout)), config.interval, config.max_age)
             for host in config.sentinels
         ]
 

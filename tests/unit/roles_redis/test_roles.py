@@ -121,6 +121,7 @@ def test_profiles(secrets: Path, profile: str, disk: tuple[str, str, str], evict
         ("redis", {"redis_memory_mb": 9000}, "redis_memory_mb = 9000 does not fit the host's 16384 MiB"),
         ("redis", {"redis_memory_share_percent": 60}, "does not fit the host's 16384 MiB"),
         ("redis", {"redis_agent_max_age_ms": 600}, "redis_agent_max_age_ms = 600 must be at least"),
+        ("redis", {"redis_down_after_ms": 1000}, "redis_agent_max_age_ms = 1500 must be less than redis_down_after_ms"),
         ("redis", {"redis_password_dir": ""}, 'redis_password_dir = "" must be a directory'),
         ("redis", {"redis_users": [{"name": "admin", "password_file": __file__}]}, "redis_users names admin"),
         ("redis", {"redis_users": [{"name": "x", "password_file": "/none"}]}, "there is no file /none"),

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.chainops.infra.plugins.module_utils.redis import config as configuration
@@ -27,8 +28,8 @@ def disk(tmp_path: Path) -> Iterator[OnDisk]:
 
 
 class Served:
-    def __init__(self, disk: OnDisk) -> None:
-        self.config = disk.agent()
+    def __init__(self, disk: OnDisk, **other: Any) -> None:
+        self.config = disk.agent(**other)
         self.agent = Agent(self.config)
         sock = https.listen("127.0.0.1", 0)
         self.port = sock.getsockname()[1]
@@ -100,12 +101,27 @@ def test_without_most_of_the_sentinels_nobody_is_primary(served: Served, disk: O
     assert served.get("/health")[0] == 200
 
 
+def test_one_lost_answer_takes_nobody_out(disk: OnDisk) -> None:
+    served = Served(disk, max_age=5)
+    assert served.soon(lambda: served.get("/primary")[0] == 200)
+    for _time in range(3):
+        for each in (disk.site.servers[0], *disk.site.sentinels):
+            each.mode = "frozen"
+        time.sleep(0.2)
+        assert served.get("/primary")[0] == 200
+        for each in (disk.site.servers[0], *disk.site.sentinels):
+            each.mode = "normal"
+        time.sleep(0.5)
+    assert served.get("/primary")[0] == 200
+
+
 def test_settings_that_wait_for_a_restart_are_counted(served: Served, disk: OnDisk) -> None:
     (disk.path / "pending").write_text("io-threads\ndatabases\n")
     assert "chainops_redis_restart_pending 2" in served.get("/metrics")[1]
 
 
 def test_clients_that_say_nothing_hold_nobody_up(served: Served) -> None:
+    assert served.soon(lambda: served.get("/health")[0] == 200)
     silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(https.MAX_CONNECTIONS + 8)]
     begun = time.monotonic()
     assert served.get("/health")[0] == 200
