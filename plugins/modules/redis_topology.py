@@ -16,7 +16,8 @@ description:
     Sentinels repair by themselves is left to them for O(patience) seconds.
   - A master is never moved. A server whose data would be lost as a replica is refused, and so is a topology that is
     contradictory.
-  - Ends when all replicas have their link and all Sentinels know each other and the replicas.
+  - Ends when all replicas have their link and all Sentinels know each other and the replicas. Where the Sentinels know
+    a master already, a replica or a Sentinel that does not answer is a warning after O(patience) seconds.
   - Run it once for all hosts, on a host that reaches them all.
 options:
   watched:
@@ -143,7 +144,7 @@ steps:
   type: list
   elements: str
 missing:
-  description: What is not as it should be; empty but in check mode.
+  description: What is not as it should be, in check mode or as hosts do not answer; also shown as warnings.
   returned: success
   type: list
   elements: str
@@ -199,7 +200,7 @@ def run(bringer: Bringer) -> dict[str, t.Any]:
         "address": master.node.address if master else "",
         "source": bringer.decision.source,
         "steps": done,
-        "missing": bringer.missing() if bringer.check else [],
+        "missing": bringer.missing(),
     }
 
 
@@ -224,6 +225,8 @@ def main() -> None:
     if failure:
         module.warn(f"redis_topology: {failure}; it would be looked at after the tasks before it")
         result = {"changed": True, "master": "", "address": "", "source": "", "steps": []} | result
+    for problem in result["missing"] if not (module.check_mode or failure) else []:
+        module.warn(f"redis_topology: {problem}")
     module.exit_json(**result)
 
 

@@ -78,11 +78,15 @@ class Bringer:
             steps = self.steps(patient=time.monotonic() - begun < self.wish.patience)
             for step in steps:
                 self.apply(step)
-            missing = "; ".join(self.missing())
+            missing = self.missing()
             if not steps and not missing:
                 return
-            if time.monotonic() > deadline:
-                raise TopologyError(f"after {self.wish.timeout:g} s: {missing}")
+            late = time.monotonic() > deadline
+            if not steps and (late or time.monotonic() - begun > self.wish.patience) and missing == self.absent():
+                # who is down is others' concern; what is known of the rest is right
+                return
+            if late:
+                raise TopologyError(f"after {self.wish.timeout:g} s: {'; '.join(missing)}")
             time.sleep(POLL_SECONDS)
             self.look()
         self.done = [step.words for step in self.steps(patient=False)]
@@ -169,6 +173,14 @@ class Bringer:
         servers = [self._server_missing(store, master) for store in self.stores if store.node != master.node]
         sentinels = [self._sentinel_missing(watch, master) for watch in self.watches]
         return [problem for problem in servers + sentinels if problem]
+
+    def absent(self) -> list[str]:
+        """Of what is missing, replicas and Sentinels that do not answer, where Sentinels already know the master."""
+        master = self.decision.master
+        if master is None or self.decision.source != "sentinels" or not master.answers:
+            return []
+        servers = [self._server_missing(store, master) for store in self.stores if store.error]
+        return servers + [self._sentinel_missing(watch, master) for watch in self.watches if watch.error]
 
     def _server_missing(self, store: Store, master: Store) -> str:
         if store.error:

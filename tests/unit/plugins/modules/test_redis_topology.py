@@ -102,6 +102,21 @@ def test_data_is_not_thrown_away(disk: OnDisk, site: Site) -> None:
     assert site.servers[2].keys and site.writes == []
 
 
+def test_a_replica_and_a_sentinel_that_are_down_are_warnings(disk: OnDisk, site: Site) -> None:
+    site.founded()
+    site.servers[2].stop()
+    site.sentinels[2].stop()
+    site.servers[2].follows = site.servers[0].node
+    result = run(disk)
+    assert not result.get("failed") and not result["changed"]
+    assert len(result["warnings"]) == 2 and "db-c does not answer" in result["warnings"][0]
+    # but a site is not founded on what cannot be seen
+    for sentinel in site.sentinels[:2]:
+        sentinel.master = None
+    result = run(disk)
+    assert result["failed"] and "not every server answers" in result["msg"]
+
+
 def test_during_a_failover_nothing_is_changed(disk: OnDisk, site: Site) -> None:
     site.founded()
     site.servers[0].mode = "frozen"
