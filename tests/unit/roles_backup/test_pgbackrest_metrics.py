@@ -1,4 +1,4 @@
-"""The metrics script with a fake pgBackRest and a fake psql: what a silent repository and a standing archive look like."""
+"""The metrics script with fakes: what a silent repository and an archive that stands still look like."""
 
 from __future__ import annotations
 
