@@ -16,6 +16,7 @@ from .psql import Psql
 
 POLL_SECONDS = 0.3
 PORT = 5432
+TELLING = ("FATAL", "PANIC", "ERROR", "HINT", "not found")
 
 
 class Scratch:
@@ -105,9 +106,9 @@ class Scratch:
 
     def last_log(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        telling = [
-            line for line in lines if any(word in line for word in ("FATAL", "PANIC", "ERROR", "HINT", "not found"))
-        ]
+        # What our own asking has put there, while it was not ready, tells nothing.
+        lines = [line for line in lines if "not accepting" not in line and "starting up" not in line]
+        telling = [line for line in lines if any(word in line for word in TELLING)]
         return "\n".join((telling or lines)[-8:])[-SHOWN:]
 
     def stop(self, timeout: float = 300) -> None:
