@@ -15,6 +15,8 @@ description:
   - With O(recover=true) PostgreSQL is started on a private socket without network until it has reached the target and
     taken a new timeline, and is stopped again. A target that cannot be reached is an error, with PostgreSQL's own
     words.
+  - What pgBackRest wrote for that recovery is then taken out of postgresql.auto.conf. Clones would inherit it, and stop at
+    the same target.
 options:
   state:
     description:
@@ -188,6 +190,7 @@ def main() -> None:
             )
             with scratch:
                 scratch.wait_promoted(given["timeout"])
+                scratch.forget_target()
                 result["recovered"] = scratch.psql().row("CHECKPOINT; " + END, 300)
     except (PgbackrestError, ValueError) as error:
         module.fail_json(msg=str(error), changed=changed)

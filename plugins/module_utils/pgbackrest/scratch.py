@@ -16,6 +16,8 @@ from .psql import Psql
 
 POLL_SECONDS = 0.3
 PORT = 5432
+OF_RECOVERY = ("restore_command", "recovery_target", "recovery_target_action", "recovery_target_inclusive")
+OF_RECOVERY += tuple(f"recovery_target_{kind}" for kind in ("lsn", "name", "time", "timeline", "xid"))
 TELLING = ("FATAL", "PANIC", "ERROR", "HINT", "not found")
 
 
@@ -103,6 +105,10 @@ class Scratch:
             if time.monotonic() >= end:
                 raise PgbackrestError(f"PostgreSQL has not reached the target after {timeout:g} s: {self.last_log()}")
             time.sleep(POLL_SECONDS)
+
+    def forget_target(self) -> None:
+        """Take back what pgBackRest wrote for this recovery. Clones inherit it, and would stop at the same target."""
+        self.psql().rows("\n".join(f"ALTER SYSTEM RESET {name};" for name in OF_RECOVERY), 60)
 
     def last_log(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []

@@ -12,7 +12,10 @@ from tests.support.pgbackrest import Fake
 from tests.unit.plugins.modules.in_process import run_module
 
 PSQL = """#!/bin/sh
-case "$(cat)" in
+asked=$(cat)
+echo "$asked" >> "$(dirname "$0")/asked"
+case "$asked" in
+  *"ALTER SYSTEM"*) ;;
   *timeline*) echo '{"lsn": "0/9", "timeline": 2}' ;;
   *) echo true ;;
 esac
@@ -50,6 +53,8 @@ def test_the_old_directory_is_kept_and_the_new_one_recovered(fake: Fake, tmp_pat
     assert (Path(result["kept"]) / "old").exists() and (data / "PG_VERSION").exists()
     options = fake.options("restore")
     assert (options["repo"], options["type"], options["target"]) == ("2", "time", "2026-01-05 02:10:00+00")
+    # or members that clone it would stop at the same target
+    assert "ALTER SYSTEM RESET recovery_target_time;" in (fake.path / "asked").read_text()
     told = (tmp_path / "postgres").read_text()
     assert "listen_addresses= " in told and "archive_mode=off" in told
 
