@@ -15,8 +15,8 @@ description:
   - With O(recover=true) PostgreSQL is started on a private socket without network until it has reached the target and
     taken a new timeline, and is stopped again. A target that cannot be reached is an error, with PostgreSQL's own
     words.
-  - What pgBackRest wrote for that recovery is then taken out of postgresql.auto.conf. Clones would inherit it, and stop at
-    the same target.
+  - What pgBackRest wrote for that recovery is then taken out of postgresql.auto.conf. Clones would inherit it, and stop
+    at the same target.
 options:
   state:
     description:
