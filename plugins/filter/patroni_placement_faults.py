@@ -8,6 +8,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.chainops.infra.plugins.module_utils.patroni import policy
 
+TIMING = ("postgresql_ttl_s", "postgresql_loop_wait_s", "postgresql_retry_timeout_s")
+
 
 def patroni_placement_faults(hosts: Any) -> list[str]:
     """Why the members cannot keep what the policy promises, one sentence each."""
@@ -26,10 +28,12 @@ def patroni_placement_faults(hosts: Any) -> list[str]:
         for host in hosts
     ]
     first = hosts[0]
+    if not all(name in first for name in ("postgresql_rpo", "postgresql_max_lag_mb")):
+        return []  # what is wrong with these has been said already
     faults = policy.placement_faults(members, str(first["postgresql_rpo"]), int(first["postgresql_max_lag_mb"]))
-    return faults + policy.timing_faults(
-        int(first["postgresql_ttl_s"]), int(first["postgresql_loop_wait_s"]), int(first["postgresql_retry_timeout_s"])
-    )
+    if all(name in first for name in TIMING):
+        faults += policy.timing_faults(*(int(first[name]) for name in TIMING))
+    return faults
 
 
 class FilterModule:

@@ -149,3 +149,8 @@ def test_everywhere_is_no_zone_unless_that_is_said(network: str) -> None:
 def test_bits_behind_the_length_are_a_fault() -> None:
     assert "10.87.1.5/24" in postgresql_zone_faults([{**ZONE, "networks": ["10.87.1.5/24"]}])[0]
     assert postgresql_zone_faults([ZONE]) == []
+
+
+def test_options_that_are_wrong_themselves_are_not_judged_again() -> None:
+    assert patroni_placement_faults([{"name": "db-a", "postgresql_rpo": "fast"}]) == []
+    assert patroni_placement_faults([]) == []

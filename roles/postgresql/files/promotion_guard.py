@@ -1,0 +1,174 @@
+# Copyright: The chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Patroni's pre_promote: ends with 0 once the former primary can acknowledge nothing that this member does not have.
+
+    python3 promotion_guard.py /etc/patroni/config.yml
+
+Patroni elects by asking the voters how far they are. If the former primary is alive and only its Patroni is not, voters
+may go on to confirm its commits after they were asked, and those would be lost. So before the promotion, while the lock
+is held already, this waits until as many voters as the quorum needs follow this member, and no longer the former
+primary, and compares positions once more. From then on the former primary lacks the standbys for an
+acknowledgement; until the promotion only this member can give the last one, and it keeps what it confirms.
+
+It ends with 1, and another member is elected, if that does not come about in time. An operator who wants a primary at
+any price turns synchronous_mode off (patronictl edit-config), which the guard sees.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+import sys
+import time
+import typing as t
+import urllib.parse
+
+import yaml
+
+PATIENCE_S = 15
+INTERVAL_S = 0.2
+REQUEST_S = 2
+HASTE_S = 0.5  # for one that is most likely dead
+
+
+class Unknown(Exception):
+    """Somebody does not answer."""
+
+
+def fetch(
+    url: str, tls: ssl.SSLContext, body: dict[str, t.Any] | None = None, timeout: float = REQUEST_S
+) -> dict[str, t.Any]:
+    """A JSON object; Patroni answers 503 while its PostgreSQL does not run."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout, context=tls)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request("GET" if body is None else "POST", parts.path, text)
+        found = json.loads(connection.getresponse().read(1 << 22))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unknown(f"{url}: {error or type(error).__name__}") from None
+    finally:
+        connection.close()
+    if not isinstance(found, dict):
+        raise Unknown(f"{url}: no object")
+    return found
+
+
+class Store:
+    """The cluster's keys in etcd, through its JSON gateway."""
+
+    def __init__(self, config: dict[str, t.Any], tls: ssl.SSLContext) -> None:
+        self.prefix = f"/{config['namespace'].strip('/')}/{config['scope']}/"
+        self.hosts, self.tls = config["etcd3"]["hosts"], tls
+
+    def read(self) -> dict[str, dict[str, t.Any]]:
+        """Everything below the prefix that is a JSON object; read through the leader of etcd, never stale."""
+        end = self.prefix[:-1] + chr(ord("/") + 1)
+        body = {
+            name: base64.b64encode(text.encode()).decode() for name, text in (("key", self.prefix), ("range_end", end))
+        }
+        trouble = Unknown("no etcd")
+        for host in self.hosts:
+            try:
+                answer = fetch(f"https://{host}/v3/kv/range", self.tls, body)
+                break
+            except Unknown as error:
+                trouble = error
+        else:
+            raise trouble
+        if "header" not in answer:
+            raise Unknown(f"etcd: {answer}")
+        found = {}
+        for each in answer.get("kvs", []):
+            try:
+                value = json.loads(base64.b64decode(each["value"]))
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                found[base64.b64decode(each["key"]).decode().removeprefix(self.prefix)] = value
+        return found
+
+
+def position(status: dict[str, t.Any]) -> int:
+    xlog = status.get("xlog") or {}
+    return max(xlog.get("received_location") or 0, xlog.get("replayed_location") or 0, xlog.get("location") or 0)
+
+
+def is_primary(status: dict[str, t.Any]) -> bool:
+    return status.get("state") == "running" and status.get("role") in ("primary", "master")
+
+
+def follows(name: str, mine: dict[str, t.Any]) -> bool:
+    """Whether a voter streams from this member. One that streams from nobody might try the former primary again."""
+    streams = [each for each in mine.get("replication") or [] if each.get("state") in ("streaming", "catchup")]
+    return name in {each.get("application_name") for each in streams}
+
+
+class Guard:
+    def __init__(self, config: dict[str, t.Any]) -> None:
+        api = config["restapi"]
+        tls = ssl.create_default_context(cafile=api["cafile"])
+        tls.load_cert_chain(api["certfile"], api["keyfile"])
+        self.tls, self.name, self.store = tls, config["name"], Store(config, tls)
+
+    def status(self, keys: dict[str, dict[str, t.Any]], name: str, timeout: float = REQUEST_S) -> dict[str, t.Any]:
+        url = (keys.get(f"members/{name}") or {}).get("api_url")
+        if not url:
+            raise Unknown(f"{name} is in no key")
+        return fetch(url, self.tls, timeout=timeout)
+
+    def obstacle(self) -> str:
+        """What speaks against a promotion now; empty if nothing does."""
+        keys = self.store.read()
+        sync = keys.get("sync") or {}
+        mode = str(keys.get("config", {}).get("synchronous_mode", "")).lower()
+        former = sync.get("leader")
+        if mode != "quorum" or not former or former == self.name:
+            return ""  # nothing was promised, or it was promised by this member itself
+        voters = {name for name in (sync.get("sync_standby") or "").split(",") if name}
+        needed = int(sync.get("quorum") or 0) + (0 if self.name in voters else 1)
+        here, behind = [], []
+        for name in sorted(voters - {self.name}):
+            try:
+                # The positions are read after it is known that they no longer grow by the former primary.
+                if not follows(name, self.status(keys, self.name)):
+                    behind.append(f"{name} does not follow yet")
+                elif position(self.status(keys, name)) > position(self.status(keys, self.name)):
+                    behind.append(f"{name} is ahead")
+                else:
+                    here.append(name)
+            except Unknown as error:
+                behind.append(str(error))
+        if len(here) >= needed or self.has_stopped(keys, former):
+            return ""
+        return f"{len(here)} of {needed} voters follow: {'; '.join(behind)}"
+
+    def has_stopped(self, keys: dict[str, dict[str, t.Any]], former: str) -> bool:
+        """Whether the former primary itself says that it is none any more, as in a switchover."""
+        try:
+            return not is_primary(self.status(keys, former, HASTE_S))
+        except Unknown:
+            return False  # frozen or cut off, and perhaps alive
+
+
+def main() -> int:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        guard = Guard(yaml.safe_load(file))
+    until = time.monotonic() + PATIENCE_S
+    obstacle = ""
+    while time.monotonic() < until:
+        try:
+            obstacle = guard.obstacle()
+        except Unknown as error:
+            obstacle = str(error)
+        if not obstacle:
+            return 0
+        time.sleep(INTERVAL_S)
+    print(f"not promoted: {obstacle}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
