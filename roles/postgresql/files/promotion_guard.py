@@ -17,10 +17,12 @@ any price turns synchronous_mode off (patronictl edit-config), which the guard s
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import ssl
 import sys
+import threading
 import time
 import typing as t
 import urllib.parse
@@ -28,21 +30,18 @@ import urllib.parse
 import yaml
 
 PATIENCE_S = 15
-INTERVAL_S = 0.2
+INTERVAL_S = 0.1
 REQUEST_S = 2
-HASTE_S = 0.5  # for one that is most likely dead
 
 
 class Unknown(Exception):
     """Somebody does not answer."""
 
 
-def fetch(
-    url: str, tls: ssl.SSLContext, body: dict[str, t.Any] | None = None, timeout: float = REQUEST_S
-) -> dict[str, t.Any]:
+def fetch(url: str, tls: ssl.SSLContext, body: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
     """A JSON object; Patroni answers 503 while its PostgreSQL does not run."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout, context=tls)
+    connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=REQUEST_S, context=tls)
     try:
         text = None if body is None else json.dumps(body)
         connection.request("GET" if body is None else "POST", parts.path, text)
@@ -96,14 +95,15 @@ def position(status: dict[str, t.Any]) -> int:
     return max(xlog.get("received_location") or 0, xlog.get("replayed_location") or 0, xlog.get("location") or 0)
 
 
-def is_primary(status: dict[str, t.Any]) -> bool:
-    return status.get("state") == "running" and status.get("role") in ("primary", "master")
+def has_ended(status: dict[str, t.Any]) -> bool:
+    """Whether a former primary says that it is none any more; one that cannot ask its PostgreSQL says "unknown"."""
+    return status.get("role") in ("replica", "demoted") or status.get("state") in ("stopped", "crashed", "start failed")
 
 
-def follows(name: str, mine: dict[str, t.Any]) -> bool:
-    """Whether a voter streams from this member. One that streams from nobody might try the former primary again."""
+def following(mine: dict[str, t.Any]) -> set[str]:
+    """Who streams from this member. One that streams from nobody might try the former primary again."""
     streams = [each for each in mine.get("replication") or [] if each.get("state") in ("streaming", "catchup")]
-    return name in {each.get("application_name") for each in streams}
+    return {str(each.get("application_name")) for each in streams}
 
 
 class Guard:
@@ -112,12 +112,14 @@ class Guard:
         tls = ssl.create_default_context(cafile=api["cafile"])
         tls.load_cert_chain(api["certfile"], api["keyfile"])
         self.tls, self.name, self.store = tls, config["name"], Store(config, tls)
+        self.watched: set[str] = set()
+        self.ended = False
 
-    def status(self, keys: dict[str, dict[str, t.Any]], name: str, timeout: float = REQUEST_S) -> dict[str, t.Any]:
+    def status(self, keys: dict[str, dict[str, t.Any]], name: str) -> dict[str, t.Any]:
         url = (keys.get(f"members/{name}") or {}).get("api_url")
         if not url:
             raise Unknown(f"{name} is in no key")
-        return fetch(url, self.tls, timeout=timeout)
+        return fetch(url, self.tls)
 
     def obstacle(self) -> str:
         """What speaks against a promotion now; empty if nothing does."""
@@ -129,28 +131,34 @@ class Guard:
             return ""  # nothing was promised, or it was promised by this member itself
         voters = {name for name in (sync.get("sync_standby") or "").split(",") if name}
         needed = int(sync.get("quorum") or 0) + (0 if self.name in voters else 1)
-        here, behind = [], []
-        for name in sorted(voters - {self.name}):
+        followers = following(self.status(keys, self.name)) & voters
+        behind = [f"{name} does not follow" for name in sorted(voters - followers - {self.name})]
+        reached: dict[str, int] = {}
+        for name in sorted(followers):
             try:
-                # The positions are read after it is known that they no longer grow by the former primary.
-                if not follows(name, self.status(keys, self.name)):
-                    behind.append(f"{name} does not follow yet")
-                elif position(self.status(keys, name)) > position(self.status(keys, self.name)):
-                    behind.append(f"{name} is ahead")
-                else:
-                    here.append(name)
+                # read after it follows, so that it no longer grows by the former primary
+                reached[name] = position(self.status(keys, name))
             except Unknown as error:
                 behind.append(str(error))
-        if len(here) >= needed or self.has_stopped(keys, former):
+        mine = position(self.status(keys, self.name)) if reached else 0
+        here = [name for name, where in reached.items() if where <= mine]
+        behind += [f"{name} is ahead" for name in reached if name not in here]
+        if len(here) >= needed:
             return ""
-        return f"{len(here)} of {needed} voters follow: {'; '.join(behind)}"
+        self.watch(former, (keys.get(f"members/{former}") or {}).get("api_url", ""))
+        return "" if self.ended else f"{len(here)} of {needed} voters follow: {'; '.join(behind)}"
 
-    def has_stopped(self, keys: dict[str, dict[str, t.Any]], former: str) -> bool:
-        """Whether the former primary itself says that it is none any more, as in a switchover."""
-        try:
-            return not is_primary(self.status(keys, former, HASTE_S))
-        except Unknown:
-            return False  # frozen or cut off, and perhaps alive
+    def watch(self, former: str, url: str) -> None:
+        """Asks the former primary meanwhile. It is most likely dead, and nobody waits for its answer."""
+        if url and former not in self.watched:
+            self.watched.add(former)
+            threading.Thread(target=self.ask, args=(url,), daemon=True).start()
+
+    def ask(self, url: str) -> None:
+        while not self.ended:
+            with contextlib.suppress(Unknown):  # frozen or cut off, and perhaps alive
+                self.ended = has_ended(fetch(url, self.tls))
+            time.sleep(INTERVAL_S)
 
 
 def main() -> int:
