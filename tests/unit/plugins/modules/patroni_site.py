@@ -128,7 +128,7 @@ class Patroni:
         context.verify_mode = ssl.CERT_OPTIONAL
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def named(self, name: str) -> dict[str, Any]:
         return next(member for member in self.members if member["name"] == name)
