@@ -59,8 +59,8 @@ unit: setup ## unit tests
 sanity: setup ## ansible-test sanity, without ignore entries
 	tools/sanity
 
-test: ## lint, sanity, unit and the short lab tests
-	tools/test
+test: ## lint, sanity, unit and the short lab tests of every layer, or of LAYERS
+	$(if $(filter file,$(origin LAYERS)),env -u LAYERS) tools/test
 
 prove: setup $(BUILT) ## every promise at full length; CASE=name for one
 	tools/prove
