@@ -16,8 +16,11 @@ from .psql import Psql
 
 POLL_SECONDS = 0.3
 PORT = 5432
-OF_RECOVERY = ("restore_command", "recovery_target", "recovery_target_action", "recovery_target_inclusive")
-OF_RECOVERY += tuple(f"recovery_target_{kind}" for kind in ("lsn", "name", "time", "timeline", "xid"))
+OF_RECOVERY = (
+    "restore_command",
+    "recovery_target",
+    *(f"recovery_target_{kind}" for kind in ("action", "inclusive", "lsn", "name", "time", "timeline", "xid")),
+)
 TELLING = ("FATAL", "PANIC", "ERROR", "HINT", "not found")
 
 

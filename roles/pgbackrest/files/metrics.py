@@ -71,7 +71,13 @@ def repository(number: int, config: dict[str, Any]) -> list[Sample]:
     labels = {"repository": str(number)}
     # A silent host is given up after two attempts of this long.
     words = [config.get("pgbackrest", "pgbackrest"), f"--stanza={config['stanza']}", f"--repo={number}"]
-    words += ["--output=json", "--io-timeout=10", "--log-level-console=off", "--log-level-file=off"]
+    words += [
+        "--output=json",
+        "--io-timeout=10",
+        "--protocol-timeout=12",
+        "--log-level-console=off",
+        "--log-level-file=off",
+    ]
     words += [f"--config={config['config']}"] if config.get("config") else []
     try:
         stanza = json.loads(ask([*words, "info"], config["user"], 40))[0]

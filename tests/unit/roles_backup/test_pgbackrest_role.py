@@ -97,6 +97,8 @@ def test_a_member_pushes_to_both_repositories_and_knows_no_passphrase(site: Chec
     assert (every["repo1-host"], every["repo1-host-port"]) == ("192.0.2.11", "8432")
     assert (every["repo2-host"], every["repo2-host-port"]) == ("2001:db8::12", "8433")
     assert every["archive-async"] == "y" and config["global:archive-push"]["io-timeout"] == "10"
+    # a frozen repository, which takes connections, is given up by this one alone
+    assert [config[f"global:archive-{verb}"]["protocol-timeout"] for verb in ("push", "get")] == ["30", "30"]
     text = member.text("/etc/pgbackrest/pgbackrest.conf")
     assert "\narchive-push-queue-max" not in text, "it makes pgBackRest drop WAL"
     assert "cipher" not in text and not any(entry.get("secret") for entry in member.entries.values())
