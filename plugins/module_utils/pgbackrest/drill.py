@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import info
 from . import manifest as manifests
-from .command import Pgbackrest, PgbackrestError, run
+from .command import Pgbackrest, PgbackrestError, identity, run
 from .scratch import Scratch
 from .target import Target, restore
 
@@ -121,8 +121,12 @@ class Drill:
 
     def _restore(self, data_dir: Path) -> str:
         target = Target("name", self.manifest["name"], backup=self.backup)
-        spaces = [f"--tablespace-map-all={self.home / 'tablespaces'}"]
-        restore(self.pgbackrest, target, data_dir, self.number, spaces)
+        spaces = self.home / "tablespaces"
+        spaces.mkdir(mode=0o700)
+        who = identity(self.pgbackrest.user)
+        if who:
+            os.chown(spaces, who["user"], who["group"])
+        restore(self.pgbackrest, target, data_dir, self.number, [f"--tablespace-map-all={spaces}"])
         return f"to the restore point {self.manifest['name']}"
 
     def _recover(self, scratch: Scratch) -> str:
