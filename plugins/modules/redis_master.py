@@ -103,9 +103,8 @@ def run(given: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    result: dict[str, t.Any] = {}
     try:
-        result = run(module.params, module.check_mode)
+        module.exit_json(**run(module.params, module.check_mode))
     except FileNotFoundError as error:
         failure = f"there is no {error.filename} on this host: it is no host of the role redis_sentinel"
     except (TopologyError, RedisError, Unreachable) as error:
@@ -113,9 +112,7 @@ def main() -> None:
     except Exception as error:
         # a traceback would print the arguments of calls, among them passwords
         failure = f"{type(error).__name__} while the hosts were asked"
-    if not result:
-        module.fail_json(msg=f"redis_master: {failure}")
-    module.exit_json(**result)
+    module.fail_json(msg=f"redis_master: {failure}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """pgBackRest as far as the modules use it: answers recorded from 2.55.1, and a directory in which it keeps what it did.
 
 Beside it: info.json is what info prints, fail-COMMAND holds "STATUS TEXT" to fail with, calls lists every call.

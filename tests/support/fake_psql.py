@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """psql that answers by what it is asked. answers.json beside it is [[words, lines or {"error": text}], …], in order.
 
 An answer with a third item is given that many times, then the next that fits is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Fake:
         self.info("info_repo1")
 
     def program(self, name: str, text: str) -> None:
-        (self.path / name).write_text(text)
+        (self.path / name).write_text(text if text.startswith("#!") else f"#!{sys.executable}\n{text}")
         (self.path / name).chmod(0o755)
 
     def info(self, name: str, created: str = "info_repo1") -> None:

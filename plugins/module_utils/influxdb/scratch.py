@@ -44,7 +44,7 @@ bind-address = "127.0.0.1:{rpc}"
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody has at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _number in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
         each.close()

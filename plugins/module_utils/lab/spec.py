@@ -112,7 +112,9 @@ class Spec:
             raise LabError(f"lab_network is {self.network!r}; a private IPv4 /16 is needed, like 10.87.0.0/16")
         for secret in self.secrets:
             if not SECRET.match(secret):
-                raise LabError(f"lab_secrets has {secret!r}; lower case letters, digits and underscores, in one folder at most")
+                raise LabError(
+                    f"lab_secrets has {secret!r}; lower case letters, digits and underscores, in one folder at most"
+                )
         seen: dict[str, str] = {}
         for host in self.hosts.values():
             host.validate()

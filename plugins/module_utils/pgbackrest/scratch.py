@@ -99,8 +99,7 @@ class Scratch:
         """Until it has reached its target and takes writes. A server that ends before that has not reached it."""
         end = time.monotonic() + timeout
         while True:
-            assert self._process is not None
-            if self._process.poll() is not None:
+            if self._process is None or self._process.poll() is not None:
                 raise PgbackrestError(f"PostgreSQL ended before it reached the target: {self.last_log()}")
             with contextlib.suppress(PgbackrestError):
                 if self.psql().row("SELECT to_json(NOT pg_is_in_recovery());", 10):

@@ -125,10 +125,15 @@ class Client:
                 raise RedisError(f"{self.path or self.node}: it does not let the user {self.access.user} in")
 
     def _exchange(self, commands: t.Sequence[t.Sequence[str | int]]) -> list[Reply]:
-        assert self._socket is not None
+        self._connected().sendall(b"".join(encode(words) for words in commands))
+        return [self._reply() for _command in commands]
+
+    def _connected(self) -> socket.socket:
+        """The connection, which has as long as the call has left."""
+        if self._socket is None:
+            raise ConnectionResetError
         self._socket.settimeout(self._left())
-        self._socket.sendall(b"".join(encode(words) for words in commands))
-        return [self._reply() for _ in commands]
+        return self._socket
 
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
@@ -137,9 +142,7 @@ class Client:
         return left
 
     def _more(self) -> None:
-        assert self._socket is not None
-        self._socket.settimeout(self._left())
-        data = self._socket.recv(65536)
+        data = self._connected().recv(65536)
         if not data:
             raise ConnectionResetError
         self._buffer += data
@@ -168,7 +171,7 @@ class Client:
             count = int(rest)
             if count > MAX_ITEMS:
                 raise ValueError("too many items")
-            return None if count < 0 else [self._reply() for _ in range(count)]
+            return None if count < 0 else [self._reply() for _item in range(count)]
         raise ValueError("not the protocol of Redis")
 
     def _bulk(self, size: int) -> str | None:

@@ -1,9 +1,8 @@
-#!/usr/bin/python3 -IB
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Say whether the passphrase on standard input is the one that this host's repository is encrypted with.
 
-    escrow_check [/etc/pgbackrest/escrow.json] < COPY
+    python3 escrow_check.py [/etc/pgbackrest/escrow.json] < COPY
 
 It runs anywhere; bring it and the JSON file to where the copy is, not the copy to a host.
 """

@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -IB
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What node_exporter's textfile collector shows of a PostgreSQL archive and its repositories.

@@ -1,4 +1,4 @@
-"""What the repository host measures, and when it refuses to remove copies; restic is a script that is told what to say."""
+"""What the repository host measures, and when it refuses to remove copies; restic is a script told what to say."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ NOW = datetime.datetime(2026, 1, 1)
 
 def certificates(folder: Path) -> dict[str, str]:
     """A CA and a certificate for loopback; the paths as the modules take them."""
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _number in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "db-a")])
 

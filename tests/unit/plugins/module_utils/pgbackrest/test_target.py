@@ -95,7 +95,11 @@ def test_a_link_is_not_put_aside(tmp_path: Path) -> None:
         target.set_aside(tmp_path / "main")
 
 
-@pytest.mark.parametrize(("text", "used"), [(f"{os.getpid()}\n/x\n", True), ("999999999\n", False), ("", False)])
+@pytest.mark.parametrize(
+    ("text", "used"),
+    [(f"{os.getpid()}\n/x\n", True), ("999999999\n", False), ("", False)],
+    ids=["running", "ended", "empty"],
+)
 def test_whether_a_server_runs_there(tmp_path: Path, text: str, used: bool) -> None:
     (tmp_path / "postmaster.pid").write_text(text)
     assert target.in_use(tmp_path) is used

@@ -223,7 +223,7 @@ def read(stream: Any) -> list[str]:
     if not line:
         return []
     words = []
-    for _ in range(int(line[1:])):
+    for _word in range(int(line[1:])):
         size = int(stream.readline()[1:])
         words.append(stream.read(size + 2)[:-2].decode())
     return words

@@ -122,7 +122,7 @@ def test_settings_that_wait_for_a_restart_are_counted(served: Served, disk: OnDi
 
 def test_clients_that_say_nothing_hold_nobody_up(served: Served) -> None:
     assert served.soon(lambda: served.get("/health")[0] == 200)
-    silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(https.MAX_CONNECTIONS + 8)]
+    silent = [socket.create_connection(("127.0.0.1", served.port)) for _number in range(https.MAX_CONNECTIONS + 8)]
     begun = time.monotonic()
     assert served.get("/health")[0] == 200
     assert time.monotonic() - begun < 2
