@@ -103,8 +103,10 @@ def run(given: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    result: dict[str, t.Any] = {}
+    failure = ""
     try:
-        module.exit_json(**run(module.params, module.check_mode))
+        result = run(module.params, module.check_mode)
     except FileNotFoundError as error:
         failure = f"there is no {error.filename} on this host: it is no host of the role redis_sentinel"
     except (TopologyError, RedisError, Unreachable) as error:
@@ -112,7 +114,9 @@ def main() -> None:
     except Exception as error:
         # a traceback would print the arguments of calls, among them passwords
         failure = f"{type(error).__name__} while the hosts were asked"
-    module.fail_json(msg=f"redis_master: {failure}")
+    if failure:
+        module.fail_json(msg=f"redis_master: {failure}")
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

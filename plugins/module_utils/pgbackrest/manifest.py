@@ -107,7 +107,7 @@ def make(psql: Psql, wish: Wish, system: dict[str, t.Any]) -> dict[str, t.Any]:
     if system["archive_mode"] == "off":
         raise PgbackrestError("archive_mode is off: no restore point would ever reach a repository")
     summed = {split(table) for table in wish.checksums}
-    tables = [split(table) for table in wish.tables] or list(psql.rows(ALL_TABLES, 60))
+    tables = [split(table) for table in wish.tables] or [tuple(row) for row in psql.rows(ALL_TABLES, 60)]
     tables = sorted({*tables, *summed})
     if not tables:
         raise PgbackrestError(f"the database {psql.database} has no table: a manifest of nothing proves nothing")
