@@ -12,16 +12,24 @@ from typing import Any
 
 import pytest
 
+from tests.support.example import make_secrets
+
 ROOT = Path(__file__).parents[3]
-WRONG = {"geth_http_port": 70000, "baseline_ntp_servers": [], "baseline_timezone": "Mars/../x"}
+WRONG = {
+    "geth_http_port": 70000,
+    "baseline_ntp_servers": [],
+    "baseline_timezone": "Mars/../x",
+    "postgresql_rpo": "zero",
+}
 SAID = {
     "baseline": ["this host would have no time at all", "a time zone such as"],
     "ethereum": ["geth_http_port = 70000: must be from 1 to 65535"],
+    "data": ["must be one of zero_host, zero_region, bounded, fast"],
 }
-SAID["site"] = SAID["baseline"] + SAID["ethereum"]
+SAID["site"] = SAID["baseline"] + SAID["ethereum"] + SAID["data"]
 PLAYBOOKS = {
     "site": "playbooks/site.yml",
-    **{name: f"playbooks/layers/{name}.yml" for name in ("baseline", "ethereum")},
+    **{name: f"playbooks/layers/{name}.yml" for name in ("baseline", "ethereum", "data")},
 }
 
 
@@ -30,7 +38,12 @@ def run(directory: Path, playbook: str, **variables: Any) -> tuple[str, bool]:
     ssh, mark = directory / "ssh", directory / "connected"
     ssh.write_text(f"#!/bin/sh\ntouch {mark}\necho 'No route to host' >&2\nexit 255\n")
     ssh.chmod(0o755)
-    given = {"ansible_ssh_executable": str(ssh), "ansible_ssh_retries": 0, **variables}
+    given = {
+        "ansible_ssh_executable": str(ssh),
+        "ansible_ssh_retries": 0,
+        "site_secrets_dir": str(make_secrets(directory)),
+        **variables,
+    }
     argv = [Path(sys.executable).with_name("ansible-playbook"), "-i", ROOT / "inventories" / "example", playbook]
     done = subprocess.run(
         [*argv, "-e", json.dumps(given)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False

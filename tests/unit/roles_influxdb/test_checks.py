@@ -47,8 +47,12 @@ def test_defaults_and_a_ladder_are_good() -> None:
         ),
         ({"influxdb_ladders": [LADDER], "influxdb_databases": [{"name": "chain"}]}, ["influxdb_databases names chain"]),
         (
-            {"influxdb_users": [{"name": "admin", "password_file": "/x"}]},
+            {"influxdb_users": [{"name": "admin", "password_file": __file__}]},
             ["influxdb_users names admin", "each name once"],
+        ),
+        (
+            {"influxdb_users": [{"name": "writer", "password_file": "/nowhere/writer"}]},
+            ["influxdb_users: there is no file /nowhere/writer on the control node"],
         ),
         ({"influxdb_max_series_per_database": 10}, ["influxdb_max_series_per_database = 10", "inmem only"]),
         ({"influxdb_cache_max_memory_mb": 4000}, ["influxdb_cache_max_memory_mb = 4000", "at most 3276"]),
