@@ -1,0 +1,108 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the pages for people name exists: other pages, operations and their variables, options, metrics, cases."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.lab.data.case import CASES, MODULES
+
+ROOT = Path(__file__).parents[3]
+PAGES = [
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "inventories" / "example" / "README.md",
+]
+STORES = [ROOT / "docs" / f"{store}.md" for store in ("postgresql", "influxdb", "redis")]
+NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
+# What begins like a role's option: it is one, a playbook's variable, or a figure that some file here writes.
+OURS = re.compile(
+    r"\b(?:postgresql|pgbackrest|pgbouncer|etcd|redis|influxdb|chain_metrics|host_certificate|haproxy|keepalived"
+    r"|backup_repository|hardware_preflight|site|chainops)_[a-z0-9_]*[a-z0-9]\b(?![*-])"
+)
+# HAProxy's own exporter writes these.
+FOREIGN = {"haproxy_backend_active_servers", "haproxy_backend_current_queue"}
+
+
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def written() -> set[str]:
+    """The words of all that roles, playbooks and plugins say of themselves, and what the example sets."""
+    found = []
+    for directory, patterns in {
+        "roles": ("*/defaults/*.yml", "*/meta/*.yml", "*/files/*.py", "*/templates/*.j2", "*/docs.md"),
+        "playbooks": ("**/*.yml",),
+        "plugins": ("**/*.py",),
+        "inventories": ("**/*.yml",),
+    }.items():
+        for pattern in patterns:
+            found += [text(path) for path in sorted((ROOT / directory).glob(pattern))]
+    return set(re.findall(r"\w+", "\n".join(found)))
+
+
+def anchors(path: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", text(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
+
+
+def unknown_names(page: str) -> list[str]:
+    # a figure's name may be put together of its store's and its own
+    parts = {name: re.sub(r"^chainops_[a-z]+_", "", name) for name in OURS.findall(page)}
+    return sorted(name for name, own in parts.items() if not {name, own} & written() and name not in FOREIGN)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text(page)):
+        path, _, anchor = link.partition("#")
+        if link.startswith("http"):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_operations_and_what_they_are_given_exist(name: str) -> None:
+    page = text(ROOT / name)
+    operations = set(re.findall(r"chainops\.infra\.operations\.(\w+)", page))
+    assert [each for each in operations if not (ROOT / "playbooks" / "operations" / f"{each}.yml").is_file()] == []
+    given = set(re.findall(r"-e ['\"]?(?:\{\")?(\w+)[=\"]", page))
+    assert [each for each in given if each not in written()] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_and_figures_exist(name: str) -> None:
+    assert unknown_names(text(ROOT / name)) == []
+
+
+def test_a_name_that_is_nowhere_would_be_found() -> None:
+    assert unknown_names("Set `postgresql_rpos`, then `chainops_redis_wellness`.") == [
+        "chainops_redis_wellness",
+        "postgresql_rpos",
+    ]
+
+
+@pytest.mark.parametrize("path", STORES, ids=lambda path: path.stem)
+def test_the_place_for_results_has_the_register_s_cases(path: Path) -> None:
+    for module in MODULES:
+        importlib.import_module(f"tests.lab.data.cases_{module}")
+    place = text(path).partition("### At full length")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in place.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert named
+    assert [name for name in named if not fnmatch.filter(CASES, name)] == []
