@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.chainops.infra.plugins.module_utils.certificates.names import names_of
 
 from tests.support.example import EXAMPLE, make_secrets
-from tests.support.preflight import CheckedInventory, message
+from tests.support.preflight import ROOT, CheckedInventory, message
 
 LAYERS = ("baseline", "ethereum", "data")
 ROLES = {
@@ -53,6 +55,21 @@ def test_nothing_else_is_kept_in_the_inventory() -> None:
     files = [path for path in EXAMPLE.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".yml", ".md"}
     assert [path for path in files if "{{ inventory_dir }}/" in path.read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.parametrize("page", [EXAMPLE / "README.md", ROOT / "docs" / "postgresql.md", ROOT / "docs" / "redis.md"])
+def test_what_clients_call_a_server_is_in_its_certificate(example: CheckedInventory, page: Path) -> None:
+    """Balancers pass TLS through, so it is the server behind them whose names are verified."""
+    called = set(re.findall(r"\b[a-z0-9-]+\.example\.com\b", page.read_text(encoding="utf-8")))
+    assert called
+    stores = {
+        host.name: set(names_of(host.name, example.manager.get_vars(host=host)))
+        for host in example.inventory.get_hosts("databases")
+    }
+    balancers = {name for name in called if name.startswith("data-")}
+    served = [host.name for host in example.inventory.get_hosts("postgresql:redis")]
+    assert [host for host in served if not balancers <= stores[host]] == []
+    assert called - balancers <= set().union(*stores.values())
 
 
 def test_lost_secrets_are_named_with_what_to_do(tmp_path: Path) -> None:
