@@ -10,10 +10,15 @@ from ansible_collections.chainops.infra.plugins.plugin_utils.chain_status.page i
 
 
 def chain_status_page(
-    hosts: list[str], hostvars: Mapping[str, Any], register: str, now: float, title: str = "Ethereum pairs"
+    hosts: list[str],
+    hostvars: Mapping[str, Any],
+    register: str,
+    now: float,
+    title: str = "Ethereum pairs",
+    more: str = "",
 ) -> str:
     """The HTML page."""
-    return page(pairs_of(hosts, hostvars, register), float(now), title)
+    return page(pairs_of(hosts, hostvars, register), float(now), title, more)
 
 
 class FilterModule:

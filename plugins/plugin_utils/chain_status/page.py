@@ -59,6 +59,9 @@ svg text { font-size: 10px; fill: var(--soft); }
 .value { fill: none; stroke: var(--value); stroke-width: 1.5; stroke-linejoin: round; }
 .dot { fill: var(--value); }
 .out { fill: var(--bad); opacity: .14; }
+.layer { margin-top: 2rem; }
+.layer h2 { margin-top: 1.4rem; }
+.layer .scroll { margin: .5rem 0; }
 """
 
 HEADINGS = {
@@ -162,21 +165,27 @@ def card(pair: Pair, span: tuple[float, float]) -> str:
     )
 
 
-def page(pairs: list[Pair], now: float, title: str) -> str:
-    """The whole file. ``now`` is in seconds since 1970."""
+def page(pairs: list[Pair], now: float, title: str, more: str = "") -> str:
+    """The whole file. ``now`` is in seconds since 1970, ``more`` is HTML of other layers."""
     times = [at for pair in pairs for at, *_rest in pair.points]
     span = (min(times), max(times)) if times else (now, now)
     headings = "".join(f'<th class="{kind}">{name}</th>' for name, kind in HEADINGS.items())
     rows = "".join(row(pair) for pair in pairs)
+    return document(
+        title,
+        f'<h1>{text(title)}</h1><p class="soft">{text(summary(pairs))}. Looked at {text(clock(now))}. '
+        "Shaded: out of service.</p>"
+        f'<div class="scroll"><table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="cards">{"".join(card(pair, span) for pair in pairs)}</div>{more}',
+    )
+
+
+def document(title: str, body: str) -> str:
+    """A file that needs nothing else; ``body`` is HTML."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         # nothing in it may run or be fetched, whatever a client calls itself
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>"
-        f'<h1>{text(title)}</h1><p class="soft">{text(summary(pairs))}. Looked at {text(clock(now))}. '
-        "Shaded: out of service.</p>"
-        f'<div class="scroll"><table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></div>'
-        f'<div class="cards">{"".join(card(pair, span) for pair in pairs)}</div>'
-        "</main></body></html>\n"
+        f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )

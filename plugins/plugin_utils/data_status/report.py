@@ -1,0 +1,52 @@
+# Copyright: the chainops.infra authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""All blocks of a site's data layer, for the groups that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import backups, copies, etcd, influxdb, postgresql, redis
+from .block import Block
+from .heard import hear_all
+
+GROUPS = (
+    "postgresql",
+    "etcd",
+    "pgbackrest_repository",
+    "pgbackrest_restore",
+    "backup_repository",
+    "redis",
+    "redis_sentinel",
+    "influxdb",
+)
+
+
+def blocks(groups: Mapping[str, Any], hostvars: Mapping[str, Any], prefix: str, now: float) -> list[Block]:
+    """Nothing where no host of the layer was asked for anything, as on a site without one."""
+    found = {name: hear_all([str(host) for host in groups.get(name) or []], hostvars, prefix) for name in GROUPS}
+    if not any(host.asked for hosts in found.values() for host in hosts):
+        return []
+    made: list[Block | None] = []
+    members = found["postgresql"]
+    if members:
+        wanted = str(hostvars[members[0].name].get("postgresql_rpo") or "")
+        made += [postgresql.block(members, wanted), postgresql.sizes(members)]
+    if found["etcd"]:
+        made.append(etcd.block(found["etcd"], now))
+    if found["pgbackrest_repository"]:
+        site = backups.Site(members, found["pgbackrest_repository"], found["pgbackrest_restore"])
+        made.append(backups.block(site, now))
+    if found["redis"]:
+        made.append(redis.block(found["redis"], found["redis_sentinel"], now))
+    made += [influxdb.block(host) for host in found["influxdb"]]
+    senders = {name: found[name] for name in copies.STORES if found[name]}
+    if senders and found["backup_repository"]:
+        made.append(copies.block(senders, found["backup_repository"], now))
+    return [block for block in made if block is not None]
+
+
+def verdict(found: list[Block]) -> str:
+    notes = sum(len(block.notes) for block in found)
+    return "nothing to look after" if not notes else f"{notes} thing{'s' if notes > 1 else ''} to look after"
