@@ -14,6 +14,7 @@ def chain_status_page(
     hostvars: Mapping[str, Any],
     register: str,
     now: float,
+    *,
     title: str = "Ethereum pairs",
     more: str = "",
 ) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 from ansible_collections.chainops.infra.plugins.plugin_utils.chain_status.model import clock
 from ansible_collections.chainops.infra.plugins.plugin_utils.chain_status.page import document
 from ansible_collections.chainops.infra.plugins.plugin_utils.data_status.page import part
-from ansible_collections.chainops.infra.plugins.plugin_utils.data_status.report import blocks
+from ansible_collections.chainops.infra.plugins.plugin_utils.data_status.report import report
 
 
 def data_status_page(
     groups: Mapping[str, Any], hostvars: Mapping[str, Any], register: str, now: float, whole: bool = True
 ) -> str:
     """The report as HTML."""
-    found = part(blocks(groups, hostvars, register, float(now)))
+    found = part(report(groups, hostvars, register, float(now)))
     if not whole:
         return found
     looked = f'<p class="soft">Looked at {clock(float(now))}.</p>'

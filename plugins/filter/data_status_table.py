@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.chainops.infra.plugins.plugin_utils.data_status.report import blocks
+from ansible_collections.chainops.infra.plugins.plugin_utils.data_status.report import report
 from ansible_collections.chainops.infra.plugins.plugin_utils.data_status.table import table
 
 
 def data_status_table(groups: Mapping[str, Any], hostvars: Mapping[str, Any], register: str, now: float) -> list[str]:
     """The lines of the report."""
-    return table(blocks(groups, hostvars, register, float(now)))
+    return table(report(groups, hostvars, register, float(now)))
 
 
 class FilterModule:

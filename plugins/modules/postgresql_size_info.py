@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 databases:
-  description: The databases that take connections, the largest first.
+  description: The databases that take connections, without templates, the largest first.
   returned: success
   type: list
   elements: dict
@@ -71,12 +71,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.pgbackrest.command import PgbackrestError
 from ..module_utils.pgbackrest.psql import Psql
 
+# jsonb, as that of json has line breaks in it
 SQL = """
-SELECT json_build_object('databases', coalesce(json_agg(d ORDER BY d.bytes DESC, d.name), '[]'),
-                         'standby', pg_is_in_recovery())
+SELECT jsonb_build_object('databases', coalesce(jsonb_agg(d ORDER BY d.bytes DESC, d.name), '[]'),
+                          'standby', pg_is_in_recovery())
   FROM (SELECT datname AS name, pg_database_size(oid) AS bytes,
                (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = pg_database.oid) AS connections
-          FROM pg_database WHERE datallowconn) d;
+          FROM pg_database WHERE datallowconn AND NOT datistemplate) d;
 """
 
 

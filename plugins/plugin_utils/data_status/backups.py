@@ -54,7 +54,7 @@ def row(made: Block, number: str, site: Site, now: float) -> None:
     if refused:
         made.note(f"{name} is not reached by {', '.join(refused)}")
     if host.silence == "unreachable":
-        made.note(f"the host of {name}, {host.name}, is not reached: {host.why}")
+        made.note(f"the host of {name}, {host.name}, is not reached")
     # its own words first; where it says nothing, what members read in it
     sources = [
         source for source in [host, *members] if source.value("pgbackrest_backup_count", repository=number) is not None

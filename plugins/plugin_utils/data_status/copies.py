@@ -50,7 +50,7 @@ def block(senders: dict[str, list[Heard]], repositories: list[Heard], now: float
         row(made, STORES[name], hosts, repositories, now)
     for host in repositories:
         if host.silence == "unreachable":
-            made.note(f"the repository's host, {host.name}, is not reached: {host.why}")
+            made.note(f"the repository's host, {host.name}, is not reached")
         written = host.files.get(FILE)
         if written and now - written > MEASURED_SECONDS:
             made.note(f"{host.name}: the repository was last measured {span(now - written)} ago")

@@ -62,7 +62,8 @@ def hear(name: str, hostvars: Mapping[str, Any], prefix: str) -> Heard:
         return heard
     heard.asked = True
     if answer.get("unreachable"):
-        heard.why = text_of(answer)
+        # ssh's own words, without Ansible's around them
+        heard.why = text_of(answer).rpartition("ssh: ")[2]
         return heard
     heard.reached = True
     if "samples" not in answer:

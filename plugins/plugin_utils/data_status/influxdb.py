@@ -18,16 +18,17 @@ def block(host: Heard) -> Block:
     if told is None:
         made.summary = f"{host.name}: {host.silence or 'no answer'}"
         why = host.refusals.get("influxdb") or host.why or "it was not asked"
-        made.note(f"{host.name}: {why}")
+        if not host.silence:
+            made.note(f"{host.name}: {why}")
         return made
     for name, database in told["databases"].items():
         counted = str(database["series"]), str(len(database["queries"]))
-        for number, (policy, found) in enumerate(database["policies"].items()):
+        policies = sorted(database["policies"].items(), key=lambda pair: (not pair[1]["default"], pair[0]))
+        for number, (policy, found) in enumerate(policies):
             kept = "for ever" if found["duration"] == "INF" else found["duration"]
             default = "yes" if found["default"] else ""
-            # what is the database's stands beside its first policy
-            first = (str(name), *counted) if number == 0 else ("", "", "")
-            made.add(first[0], str(policy), kept, found["shard"], default, *first[1:])
+            # what is the database's own stands beside its first policy
+            made.add(str(name), str(policy), kept, found["shard"], default, *(counted if number == 0 else ("", "")))
     series = sum(each["series"] for each in told["databases"].values())
     free, total = told["free_bytes"], told["bytes"]
     made.summary = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 from html import escape
 
 from .block import Block, Cell
-from .report import verdict
+from .report import Report
 
 
 def cell_of(cell: Cell, right: bool) -> str:
@@ -39,11 +39,14 @@ def section_of(block: Block) -> str:
     )
 
 
-def part(blocks: list[Block]) -> str:
+def part(report: Report) -> str:
     """For the body of the page; nothing without blocks."""
-    if not blocks:
+    if not report.blocks:
         return ""
+    silent = "".join(
+        f'<p class="bad">{escape(name)} is not reached by ssh: {escape(why)}</p>' for name, why in report.silent.items()
+    )
     return (
-        f'<section class="layer"><div class="head"><h1>Data layer</h1><span>{escape(verdict(blocks))}</span></div>'
-        f"{''.join(section_of(block) for block in blocks)}</section>"
+        f'<section class="layer"><div class="head"><h1>Data layer</h1><span>{escape(report.verdict)}</span></div>{silent}'
+        f"{''.join(section_of(block) for block in report.blocks)}</section>"
     )

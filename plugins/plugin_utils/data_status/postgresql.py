@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.chainops.infra.plugins.module_utils.patroni.policy import NO_LAG_LIMIT, SYNCHRONOUS
+
 from .block import Block, Cell, size
 from .heard import Heard
 
@@ -60,7 +61,7 @@ def block(hosts: list[Heard], wanted: str = "") -> Block:
     leads = f"{told['leader']} leads" if told.get("leader") else "NOBODY LEADS"
     changes = told.get("failovers") or 0
     last = f", the last on {str(told.get('last_failover'))[:19].replace('T', ' ')}" if changes else ""
-    made.summary = f"cluster {told.get('scope')}: {leads}; policy {policy}; {changes} changes of timeline{last}"
+    made.summary = f"cluster {told.get('scope')}: {leads}; policy {policy}; {changes} change{'' if changes == 1 else 's'} of timeline{last}"
     return made
 
 
@@ -86,13 +87,17 @@ def row(made: Block, name: str, host: Heard | None, member: Mapping[str, Any] | 
     made.add(name, region, role, state, member["timeline"], behind, restart, free)
 
 
-def sizes(hosts: list[Heard]) -> Block | None:
+def sizes(hosts: list[Heard]) -> Block:
     """The databases, as the leader sees them, or whoever answers."""
+    made = Block("Databases of PostgreSQL", ("DATABASE", "SIZE", "SESSIONS"), right=frozenset({"SIZE", "SESSIONS"}))
+    for host in hosts:
+        if host.refusals.get("sizes"):
+            made.note(f"{host.name}: {host.refusals['sizes']}")
     answers = [(host, host.answers["sizes"]) for host in hosts if "sizes" in host.answers]
     if not answers:
-        return None
+        made.summary = "no member told"
+        return made
     host, told = min(answers, key=lambda pair: bool(pair[1].get("standby")))
-    made = Block("Databases of PostgreSQL", ("DATABASE", "SIZE", "SESSIONS"), right=frozenset({"SIZE", "SESSIONS"}))
     for database in told["databases"]:
         made.add(str(database["name"]), size(database["bytes"]), database["connections"])
     total = sum(database["bytes"] for database in told["databases"])

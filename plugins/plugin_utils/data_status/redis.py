@@ -85,8 +85,8 @@ def agreed(made: Block, masters: list[Heard], servers: list[Heard], sentinels: l
     """What the hosts of the Sentinels found, each asking all of them."""
     named = sorted({str(host.answers["redis"]["master"]) for host in sentinels if "redis" in host.answers})
     for host in sentinels:
-        if host.silence:
-            made.note(f"{host.name}: its Sentinel's host is {'not reached' if host.asked else 'not asked'}")
+        if host.silence == "unreachable":
+            made.note(f"the Sentinel's host {host.name} is not reached")
         elif host.refusals.get("redis"):
             made.note(host.refusals["redis"].removeprefix("redis_master: "))
     if len(masters) > 1:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import backups, copies, etcd, influxdb, postgresql, redis
@@ -23,12 +24,27 @@ GROUPS = (
 )
 
 
-def blocks(groups: Mapping[str, Any], hostvars: Mapping[str, Any], prefix: str, now: float) -> list[Block]:
-    """Nothing where no host of the layer was asked for anything, as on a site without one."""
+@dataclass(frozen=True)
+class Report:
+    """Without blocks where no host of the layer was asked for anything, as on a site without one."""
+
+    blocks: list[Block] = field(default_factory=list)
+    # names of hosts, and why they were not reached
+    silent: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        notes = sum(len(block.notes) for block in self.blocks)
+        text = "nothing to look after" if not notes else f"{notes} thing{'s' if notes > 1 else ''} to look after"
+        return text + (f"; not reached: {', '.join(self.silent)}" if self.silent else "")
+
+
+def report(groups: Mapping[str, Any], hostvars: Mapping[str, Any], prefix: str, now: float) -> Report:
+    """What all hosts of the layer said, or did not."""
     found = {name: hear_all([str(host) for host in groups.get(name) or []], hostvars, prefix) for name in GROUPS}
     if not any(host.asked for hosts in found.values() for host in hosts):
-        return []
-    made: list[Block | None] = []
+        return Report()
+    made: list[Block] = []
     members = found["postgresql"]
     if members:
         wanted = str(hostvars[members[0].name].get("postgresql_rpo") or "")
@@ -44,9 +60,5 @@ def blocks(groups: Mapping[str, Any], hostvars: Mapping[str, Any], prefix: str, 
     senders = {name: found[name] for name in copies.STORES if found[name]}
     if senders and found["backup_repository"]:
         made.append(copies.block(senders, found["backup_repository"], now))
-    return [block for block in made if block is not None]
-
-
-def verdict(found: list[Block]) -> str:
-    notes = sum(len(block.notes) for block in found)
-    return "nothing to look after" if not notes else f"{notes} thing{'s' if notes > 1 else ''} to look after"
+    silent = {host.name: host.why for hosts in found.values() for host in hosts if host.asked and not host.reached}
+    return Report(made, silent)

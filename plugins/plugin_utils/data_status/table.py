@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .block import Block, Cell
-from .report import verdict
+from .report import Report
 
 
 def printable(text: str) -> str:
@@ -30,8 +30,11 @@ def lines_of(block: Block) -> list[str]:
     return lines + [f"    ! {printable(note)}" for note in block.notes]
 
 
-def table(blocks: list[Block]) -> list[str]:
+def table(report: Report) -> list[str]:
+    if not report.blocks:
+        return ["data layer: no host of it was asked"]
     lines: list[str] = []
-    for block in blocks:
+    for block in report.blocks:
         lines += [*lines_of(block), ""]
-    return [*lines, f"data layer: {verdict(blocks)}"] if blocks else ["data layer: no host of it was asked"]
+    lines += [f"{printable(name)} is not reached by ssh: {printable(why)}" for name, why in report.silent.items()]
+    return [*lines, f"data layer: {printable(report.verdict)}"]
