@@ -47,6 +47,6 @@ def part(report: Report) -> str:
         f'<p class="bad">{escape(name)} is not reached by ssh: {escape(why)}</p>' for name, why in report.silent.items()
     )
     return (
-        f'<section class="layer"><div class="head"><h1>Data layer</h1><span>{escape(report.verdict)}</span></div>{silent}'
-        f"{''.join(section_of(block) for block in report.blocks)}</section>"
+        f'<section class="layer"><div class="head"><h1>Data layer</h1><span>{escape(report.verdict)}</span></div>'
+        f"{silent}{''.join(section_of(block) for block in report.blocks)}</section>"
     )

@@ -61,7 +61,8 @@ def block(hosts: list[Heard], wanted: str = "") -> Block:
     leads = f"{told['leader']} leads" if told.get("leader") else "NOBODY LEADS"
     changes = told.get("failovers") or 0
     last = f", the last on {str(told.get('last_failover'))[:19].replace('T', ' ')}" if changes else ""
-    made.summary = f"cluster {told.get('scope')}: {leads}; policy {policy}; {changes} change{'' if changes == 1 else 's'} of timeline{last}"
+    often = f"{changes} change{'' if changes == 1 else 's'} of timeline{last}"
+    made.summary = f"cluster {told.get('scope')}: {leads}; policy {policy}; {often}"
     return made
 
 
@@ -70,8 +71,8 @@ def row(made: Block, name: str, host: Heard | None, member: Mapping[str, Any] | 
     free = size(host.value("pgbackrest_wal_free_bytes")) if host else ""
     silence = host.silence if host else "not in the group"
     if member is None:
-        state = silence or ("not in the cluster" if told else "unknown")
-        made.add(name, region, None, Cell(state, "bad"), None, None, None, free)
+        missing = silence or ("not in the cluster" if told else "unknown")
+        made.add(name, region, None, Cell(missing, "bad"), None, None, None, free)
         return
     leads = member["role"] == "leader"
     state = Cell(f"{member['state']} ({silence})" if silence else str(member["state"]), "bad")
