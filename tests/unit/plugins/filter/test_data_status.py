@@ -4,19 +4,15 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from ansible_collections.chainops.infra.plugins.filter.chain_status_page import chain_status_page
 from ansible_collections.chainops.infra.plugins.filter.data_status_page import data_status_page
 from ansible_collections.chainops.infra.plugins.filter.data_status_table import data_status_table
 from ansible_collections.chainops.infra.plugins.plugin_utils.data_status import block, postgresql
 from ansible_collections.chainops.infra.plugins.plugin_utils.data_status.heard import Heard, limit_of
 
 from tests.unit.plugins.filter.data_site import CLUSTER, DAY, HOUR, NOW, Site
-
-EVIL = "<script>alert('x')</script>\"&\x1b[2J"
 
 
 @pytest.fixture
@@ -256,52 +252,3 @@ def test_a_site_with_one_store_only(site: Site) -> None:
     site.groups = {"redis": ["db-a", "db-b"]}
     text = "\n".join(lines(site))
     assert "REDIS" in text and "POSTGRESQL" not in text and "COPIES" not in text
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.seen.add(tag)
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_the_page_is_whole_and_needs_nothing(site: Site) -> None:
-    site.cut["sc-a"] = "No route to host"
-    text = data_status_page(site.groups, site.hostvars, "data", NOW)
-    tags = Tags()
-    tags.feed(text)
-    assert tags.open == [] and "script" not in tags.seen and "link" not in tags.seen
-    assert "<h2>PostgreSQL</h2>" in text and "sc-a is not reached by ssh: No route to host" in text
-    assert '<span class="good">leader</span>' in text
-
-
-def test_it_is_a_part_of_the_sites_page(site: Site) -> None:
-    part = data_status_page(site.groups, site.hostvars, "data", NOW, whole=False)
-    assert part.startswith("<section") and "<html" not in part
-    pair = {"a": {"site_role": "primary", "pair": {"unreachable": True}}}
-    text = chain_status_page(["a"], pair, "pair", NOW, more=part)
-    tags = Tags()
-    tags.feed(text)
-    assert tags.open == [] and part in text
-    assert chain_status_page([], {}, "pair", NOW, more=part).count("<h2>Redis</h2>") == 1
-
-
-def test_nothing_a_service_says_becomes_markup_or_moves_the_cursor(site: Site) -> None:
-    site.cluster["members"][1]["state"] = EVIL
-    site.cluster["faults"] = [EVIL]
-    site.answers["db-a"]["sizes"] = {"standby": False, "databases": [{"name": EVIL, "bytes": 1, "connections": 1}]}
-    site.answers["db-a"]["redis"] = {"msg": EVIL}
-    site.answers["ts-a"]["influxdb"] = {"msg": EVIL}
-    site.endpoints["db-b"]["redis"] = {"status": 500, "error": "", "text": EVIL}
-    site.cut["sc-a"] = EVIL
-    assert all(line.isprintable() for line in lines(site))
-    text = data_status_page(site.groups, site.hostvars, "data", NOW)
-    assert "<script" not in text and "&lt;script&gt;" in text
