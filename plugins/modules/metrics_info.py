@@ -12,10 +12,11 @@ description:
   - Reads the files of the textfile collector, asks endpoints of this host for more, and says how often timers run.
   - An endpoint that does not answer, a file that cannot be read and a timer that is not there are answers, not errors.
 options:
-  textfile_dir:
-    description: Directory of the textfile collector. An empty one reads no files.
-    type: str
-    default: /var/lib/node_exporter
+  textfile_dirs:
+    description: Directories of the textfile collector.
+    type: list
+    elements: path
+    default: [/var/lib/node_exporter]
   endpoints:
     description: What to ask over HTTP, by a name of your own.
     type: list
@@ -114,10 +115,10 @@ MAX_BYTES = 1 << 20
 SHOWN = 200
 
 
-def from_files(directory: str, prefixes: list[str]) -> tuple[list[dict[str, t.Any]], dict[str, float]]:
+def from_files(directories: list[str], prefixes: list[str]) -> tuple[list[dict[str, t.Any]], dict[str, float]]:
     """The figures of each file, and when it was written. Hidden files are half written ones."""
     found, files = [], {}
-    for path in sorted(Path(directory).glob("[!.]*.prom")) if directory else []:
+    for path in sorted(path for directory in directories for path in Path(directory).glob("[!.]*.prom")):
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
                 text = file.read(MAX_BYTES)
@@ -129,7 +130,7 @@ def from_files(directory: str, prefixes: list[str]) -> tuple[list[dict[str, t.An
 
 
 def look(given: dict[str, t.Any]) -> dict[str, t.Any]:
-    found, files = from_files(given["textfile_dir"], given["prefixes"])
+    found, files = from_files(given["textfile_dirs"], given["prefixes"])
     endpoints: dict[str, dict[str, t.Any]] = {}
     asked = given["endpoints"]
 
@@ -152,7 +153,7 @@ def main() -> None:
     endpoint = {"name": {"type": "str", "required": True}, "url": {"type": "str", "required": True}}
     module = AnsibleModule(
         argument_spec={
-            "textfile_dir": {"type": "str", "default": "/var/lib/node_exporter"},
+            "textfile_dirs": {"type": "list", "elements": "path", "default": ["/var/lib/node_exporter"]},
             "endpoints": {"type": "list", "elements": "dict", "default": [], "options": endpoint},
             "ca_path": {"type": "str", "default": "/etc/chainops/tls/ca.pem"},
             "prefixes": {"type": "list", "elements": "str", "default": []},

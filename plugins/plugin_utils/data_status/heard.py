@@ -63,11 +63,12 @@ def hear(name: str, hostvars: Mapping[str, Any], prefix: str) -> Heard:
     heard.asked = True
     if answer.get("unreachable"):
         # ssh's own words, without Ansible's around them
-        heard.why = text_of(answer).rpartition("ssh: ")[2]
+        heard.why = f"not reached by ssh: {text_of(answer).rpartition('ssh: ')[2]}"
+        return heard
+    if "samples" not in answer:
+        heard.why = f"could not be asked: {text_of(answer)}"
         return heard
     heard.reached = True
-    if "samples" not in answer:
-        heard.why = text_of(answer)
     heard.figures = list(answer.get("samples") or [])
     heard.files, heard.timers = answer.get("files") or {}, answer.get("timers") or {}
     heard.endpoints = answer.get("endpoints") or {}

@@ -43,9 +43,7 @@ def part(report: Report) -> str:
     """For the body of the page; nothing without blocks."""
     if not report.blocks:
         return ""
-    silent = "".join(
-        f'<p class="bad">{escape(name)} is not reached by ssh: {escape(why)}</p>' for name, why in report.silent.items()
-    )
+    silent = "".join(f'<p class="bad">{escape(name)}: {escape(why)}</p>' for name, why in report.silent.items())
     return (
         f'<section class="layer"><div class="head"><h1>Data layer</h1><span>{escape(report.verdict)}</span></div>'
         f"{silent}{''.join(section_of(block) for block in report.blocks)}</section>"

@@ -53,6 +53,7 @@ def block(hosts: list[Heard], wanted: str = "") -> Block:
         made.note(str(fault))
     if not told:
         made.summary = "no member told of the cluster"
+        made.note("whether anybody leads is not known, as no member's Patroni could be asked")
         return made
     config = told.get("config") or {}
     policy = policy_of(config)

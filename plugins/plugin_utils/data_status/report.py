@@ -35,8 +35,9 @@ class Report:
     @property
     def verdict(self) -> str:
         notes = sum(len(block.notes) for block in self.blocks)
-        text = "nothing to look after" if not notes else f"{notes} thing{'s' if notes > 1 else ''} to look after"
-        return text + (f"; not reached: {', '.join(self.silent)}" if self.silent else "")
+        parts = [f"{notes} thing{'s' if notes > 1 else ''} to look after"] if notes else []
+        parts += [f"not reached: {', '.join(self.silent)}"] if self.silent else []
+        return "; ".join(parts) or "nothing to look after"
 
 
 def report(groups: Mapping[str, Any], hostvars: Mapping[str, Any], prefix: str, now: float) -> Report:

@@ -36,5 +36,5 @@ def table(report: Report) -> list[str]:
     lines: list[str] = []
     for block in report.blocks:
         lines += [*lines_of(block), ""]
-    lines += [f"{printable(name)} is not reached by ssh: {printable(why)}" for name, why in report.silent.items()]
+    lines += [f"{printable(name)}: {printable(why)}" for name, why in report.silent.items()]
     return [*lines, f"data layer: {printable(report.verdict)}"]

@@ -173,8 +173,8 @@ def test_the_policy_is_read_from_the_cluster_and_compared(site: Site) -> None:
 def test_a_host_that_is_not_reached(site: Site, host: str) -> None:
     site.cut[host] = "Task failed: Data could not be sent. Make sure …: ssh: connect to host 10.0.0.1: No route to host"
     found = lines(site)
-    assert f"{host} is not reached by ssh: connect to host 10.0.0.1: No route to host" in found
-    assert found[-1].endswith(f"not reached: {host}")
+    assert f"{host}: not reached by ssh: connect to host 10.0.0.1: No route to host" in found
+    assert found[-1].endswith(f"not reached: {host}") and "nothing" not in found[-1]
     if host in ("db-a", "db-b"):
         assert "unreachable" in row(site, "postgresql", host) and "unreachable" in row(site, "redis", host)
     if host == "bk-a":
@@ -186,11 +186,29 @@ def test_a_host_that_is_not_reached(site: Site, host: str) -> None:
         assert "INFLUXDB: ts-a: unreachable" in found and "unknown !" in row(site, "copies", "influxdb")
 
 
+def test_a_host_whose_module_fails_or_hangs(site: Site) -> None:
+    hostvars = site.hostvars
+    hostvars["db-b"] = {"data_metrics": {"failed": True, "msg": "Timed out after 60 second(s)."}}
+    found = data_status_table(site.groups, hostvars, "data", NOW)
+    assert "db-b: could not be asked: Timed out after 60 second(s)." in found and found[-1].endswith(
+        "not reached: db-b"
+    )
+
+
+def test_a_host_that_was_left_out(site: Site) -> None:
+    hostvars = site.hostvars
+    hostvars["db-b"] = {}
+    found = data_status_table(site.groups, hostvars, "data", NOW)
+    assert [line for line in found if line.startswith("  db-b") and "not asked" in line]
+    assert "not reached" not in found[-1]
+
+
 def test_all_hosts_lost(site: Site) -> None:
     site.cut = dict.fromkeys(site.hostvars, "No route to host")
     found = lines(site)
     assert "POSTGRESQL: no member told of the cluster" in found
     assert "ETCD: 0 of 1 members are well; none seen to lead" in found
+    assert "nothing to look after" not in found[-1]
     assert found[-1].endswith("not reached: db-a, db-b, bk-a, sc-a, ts-a")
 
 

@@ -43,7 +43,7 @@ def test_the_page_is_whole_and_needs_nothing(site: Site) -> None:
     tags = Tags()
     tags.feed(text)
     assert tags.open == [] and "script" not in tags.seen and "link" not in tags.seen
-    assert "<h2>PostgreSQL</h2>" in text and "sc-a is not reached by ssh: No route to host" in text
+    assert "<h2>PostgreSQL</h2>" in text and "sc-a: not reached by ssh: No route to host" in text
     assert '<span class="good">leader</span>' in text
 
 

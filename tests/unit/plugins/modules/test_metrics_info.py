@@ -80,7 +80,7 @@ def server() -> Iterator[Server]:
 
 
 def run(tmp_path: Path, **options: Any) -> dict[str, Any]:
-    return run_module(metrics_info, **({"textfile_dir": str(tmp_path)} | options))
+    return run_module(metrics_info, **({"textfile_dirs": [str(tmp_path)]} | options))
 
 
 def names(result: dict[str, Any]) -> list[str]:
