@@ -34,7 +34,9 @@ DEAD = "echo 'ssh: connect to host: No route to host' >&2; exit 255"
 
 def run(directory: Path, operation: str, children: dict[str, Any], *more: str, does: str = DEAD) -> tuple[str, str]:
     """Output and page of a run on a site whose hosts do not answer; a warning about a group would be noise."""
-    ssh, inventory, page = directory / "ssh", directory / "site.yml", directory / "page.html"
+    ssh, inventory, page = directory / "ssh", directory / "site.yml", directory / "pages" / "page.html"
+    page.parent.mkdir(exist_ok=True)
+    page.parent.chmod(0o1777)
     ssh.write_text(f"#!/bin/sh\n{does}\n")
     ssh.chmod(0o755)
     inventory.write_text(yaml.safe_dump({"all": {"children": children}}))
@@ -44,6 +46,7 @@ def run(directory: Path, operation: str, children: dict[str, Any], *more: str, d
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
+    assert page.parent.stat().st_mode & 0o7777 == 0o1777, "the mode of a directory that was there is another now"
     assert "ignoring: postgresql" not in output and "ignoring: etcd" not in output, output
     return output, page.read_text(encoding="utf-8")
 
