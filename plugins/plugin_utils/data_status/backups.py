@@ -82,7 +82,7 @@ def row(made: Block, number: str, site: Site, now: float) -> None:
     count = source.value("pgbackrest_backup_count", repository=number)
     added = size(source.value("pgbackrest_backup_last_size_bytes", repository=number))
     part = f"{len(reached)} of {len(members)}"
-    by = Cell(part, "bad" if refused else "good" if reached else "fair")
+    by = Cell(part, "bad" if refused else "good" if len(reached) == len(members) else "fair")
     made.add(name, host.name, by, *cells, count, added, room, drilled(made, number, site.scratch, now))
 
 

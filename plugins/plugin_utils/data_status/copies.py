@@ -92,6 +92,9 @@ def row(made: Block, store: Store, hosts: list[Heard], repositories: list[Heard]
     # what was sent a moment ago is there, too, and measured within the hour
     if there.text == "never" and sent.text != "never" and not stale(sent):
         there = Cell("not measured yet", "fair")
+    # a host that was built anew has forgotten that it sent one
+    if sent.text == "never" and not stale(there):
+        sent = Cell("not remembered", "fair")
     if stale(there):
         made.note(f"{store.job}: newest copy in the repository {there.text}")
     if host.value(f"{metric}_upkeep_success", job=store.job) == 0:

@@ -220,6 +220,19 @@ def test_members_see_the_repository_of_a_lost_host(site: Site) -> None:
     assert "20 h ago" in row(site, "backups", "repository 1")
 
 
+def test_a_member_that_was_built_anew(site: Site) -> None:
+    """Its figures are gone with its disk; what the repositories hold is not."""
+    site.figures["db-b"], site.endpoints["db-b"] = {}, {}
+    assert "1 of 2  " in row(site, "backups", "repository 1")
+    assert "not remembered" in row(site, "copies", "redis") and "25 min ago  " in row(site, "copies", "redis")
+    assert "redis: last drill never (operation redis_drill)" in notes(site)
+
+
+def test_a_copy_that_was_just_sent_is_not_measured_yet(site: Site) -> None:
+    site.figures["bk-a"]["chainops_backup_repository_latest_copy_timestamp_seconds job=influxdb"] = 0
+    assert "not measured yet" in row(site, "copies", "influxdb") and notes(site) == []
+
+
 def test_modules_that_could_not_tell(site: Site) -> None:
     site.answers["db-b"]["patroni"] = {"msg": "the REST API does not answer"}
     site.answers["db-a"]["sizes"] = site.answers["db-b"]["sizes"] = {"msg": "psql did not end within 10 s"}
