@@ -9,10 +9,12 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.chainops.infra.plugins.module_utils.patroni import access
 
 
-def postgresql_hba(zones: Any, members: Any, replication_user: str, rewind_user: str) -> list[str]:
-    """Lines of pg_hba.conf: sockets, members by certificate, zones over TLS. Whoever is in none is refused."""
+def postgresql_hba(
+    zones: Any, members: Any, replication_user: str, rewind_user: str, mapped_users: Any = ()
+) -> list[str]:
+    """Lines of pg_hba.conf: sockets, members and mapped users by certificate, zones over TLS; nobody else."""
     try:
-        return access.hba(zones, members, replication_user, rewind_user)
+        return access.hba(zones, members, replication_user, rewind_user, mapped_users)
     except (ValueError, KeyError, TypeError) as error:
         raise AnsibleFilterError(f"postgresql_hba: {error}") from error
 

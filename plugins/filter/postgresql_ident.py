@@ -9,10 +9,10 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.chainops.infra.plugins.module_utils.patroni import access
 
 
-def postgresql_ident(members: Any, replication_user: str, rewind_user: str) -> list[str]:
-    """Lines of pg_ident.conf: which certificates are members, and which local user may replicate."""
+def postgresql_ident(members: Any, replication_user: str, rewind_user: str, mapped_users: Any = ()) -> list[str]:
+    """Lines of pg_ident.conf: which certificates are members or mapped users, and which local user may replicate."""
     try:
-        return access.ident(members, replication_user, rewind_user)
+        return access.ident(members, replication_user, rewind_user, mapped_users)
     except (ValueError, KeyError, TypeError) as error:
         raise AnsibleFilterError(f"postgresql_ident: {error}") from error
 

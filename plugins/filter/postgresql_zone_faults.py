@@ -9,10 +9,10 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.chainops.infra.plugins.module_utils.patroni import access
 
 
-def postgresql_zone_faults(zones: Any, any_network: bool = False) -> list[str]:
-    """What is wrong with the networks of the zones, one sentence each."""
+def postgresql_zone_faults(zones: Any, any_network: bool = False, mapped_users: Any = ()) -> list[str]:
+    """What is wrong with the networks of the zones and mapped users, one sentence each."""
     try:
-        return access.faults(zones, any_network)
+        return access.faults(zones, any_network, mapped_users)
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(f"postgresql_zone_faults wants zones with name and networks: {error!r}") from error
 

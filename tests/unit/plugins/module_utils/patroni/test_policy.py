@@ -151,6 +151,45 @@ def test_bits_behind_the_length_are_a_fault() -> None:
     assert postgresql_zone_faults([ZONE]) == []
 
 
+POOLER = {"role": "pooler", "certificates": ["lb-a", "lb-b.example.org"], "networks": ["10.87.1.51", "fd00::/64"]}
+
+
+def test_a_mapped_user_comes_with_its_certificates_before_a_zone_asks_for_a_password() -> None:
+    everybody = {"name": "all", "networks": ["10.87.0.0/16"]}
+    lines = postgresql_hba([everybody], MEMBERS, "replicator", "rewinder", [POOLER])
+    assert lines[-4:] == [
+        "host replication replicator,rewinder all reject",
+        'hostssl all "pooler" 10.87.1.51/32 cert map=role-pooler',
+        'hostssl all "pooler" fd00::/64 cert map=role-pooler',
+        "hostssl all all 10.87.0.0/16 scram-sha-256",
+    ]
+    assert postgresql_ident([], "replicator", "rewinder", [POOLER]) == [
+        "local postgres replicator",
+        'role-pooler "lb-a" "pooler"',
+        'role-pooler "lb-b.example.org" "pooler"',
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"role": "a b"}, {"role": "+all"}, {"networks": ["10.87.1.5/24"]}])
+def test_a_mapped_user_cannot_smuggle_a_line(wrong: dict[str, Any]) -> None:
+    with pytest.raises(AnsibleFilterError, match="postgresql_hba"):
+        postgresql_hba([], MEMBERS, "replicator", "rewinder", [{**POOLER, **wrong}])
+
+
+@pytest.mark.parametrize("name", ["/.*", 'lb-a" postgres', ""])
+def test_a_certificate_s_name_is_no_expression(name: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="postgresql_ident: certificate"):
+        postgresql_ident([], "replicator", "rewinder", [{**POOLER, "certificates": [name]}])
+
+
+def test_the_networks_of_mapped_users_are_judged_as_those_of_zones() -> None:
+    wide = {**POOLER, "networks": ["0.0.0.0/0", "10.87.1.5/24"]}
+    everywhere, bits = postgresql_zone_faults([], False, [wide])
+    assert everywhere.startswith("postgresql_mapped_users: pooler: 0.0.0.0/0 is everywhere")
+    assert bits.startswith("postgresql_mapped_users: pooler: 10.87.1.5/24 has host bits set")
+    assert postgresql_zone_faults([], False, [POOLER]) == []
+
+
 def test_options_that_are_wrong_themselves_are_not_judged_again() -> None:
     assert patroni_placement_faults([{"name": "db-a", "postgresql_rpo": "fast"}]) == []
     assert patroni_placement_faults([]) == []
