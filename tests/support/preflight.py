@@ -11,6 +11,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.collection import Collection
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.host import RoleOnHost
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.mistake import Mistake
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.report import report
 from ansible_collections.chainops.infra.plugins.plugin_utils.preflight.scope import make_templar
@@ -56,6 +57,12 @@ class CheckedInventory:
         )
         return site.check(list(layers), only)
 
+    def applied(self, layer: str, role: str) -> dict[str, RoleOnHost]:
+        """What a role of a layer is given on each host that it is for."""
+        site = Site(self._collection, self.inventory, self.manager, self.loader, self._templar)
+        results = [each for play in self._collection.layer(layer) for each in site._check_play(play, {role: True})]
+        return {each.host: each for each in results}
+
 
 def message(mistakes: list[Mistake]) -> str:
     """The text a user would see, "" if there is no mistake."""
@@ -75,9 +82,9 @@ def lab_facts(region: int) -> dict[str, Any]:
     }
 
 
-def lab_inventory(layer: str) -> CheckedInventory:
-    """The lab's inventory of one layer, with the facts of its hosts."""
-    checked = CheckedInventory(ROOT / "inventories" / "lab" / f"{layer}.yml")
+def lab_inventory(layer: str = "", lab: Path = ROOT / "inventories" / "lab") -> CheckedInventory:
+    """The lab's inventory of one layer, or the whole lab's, with the facts of its hosts."""
+    checked = CheckedInventory(lab / f"{layer}.yml" if layer else lab)
     for group, number in REGIONS.items():
         for host in checked.inventory.get_hosts(group):
             checked.manager.set_host_facts(host.name, lab_facts(number))

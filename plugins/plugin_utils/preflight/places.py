@@ -16,6 +16,7 @@ SITE_OPTIONS: dict[str, dict[str, t.Any]] = {
     "site_address": {"type": "str"},
     "site_fee_recipient": {"type": "str"},
     "site_network": {"type": "str", "choices": ["mainnet", "hoodi", "sepolia"]},
+    "site_data_vip": {"type": "str"},
     "site_datacentre_tier": {"type": "int", "choices": [1, 2, 3, 4]},
     "site_name": {"type": "str"},
     "site_rack": {"type": "str"},
@@ -24,6 +25,8 @@ SITE_OPTIONS: dict[str, dict[str, t.Any]] = {
     "site_uplinks": {"type": "list", "elements": "str"},
     "site_vip": {"type": "str"},
 }
+# Addresses that the balancers of a region share: of the RPC service, and of the stores.
+SHARED = ("site_vip", "site_data_vip")
 
 
 def check_place(name: str, value: t.Any) -> list[Problem]:
@@ -31,7 +34,7 @@ def check_place(name: str, value: t.Any) -> list[Problem]:
     _value, problems = check_value(name, SITE_OPTIONS[name], value)
     if not problems and name == "site_fee_recipient" and not re.fullmatch(r"0x[0-9a-fA-F]{40}", value):
         problems = [Problem(name, f"= {show(value)}: must be an address: 0x and 40 hexadecimal digits")]
-    if not problems and name == "site_vip":
+    if not problems and name in SHARED:
         try:
             ipaddress.ip_address(value)
         except ValueError:
@@ -56,23 +59,29 @@ def check_addresses(hosts: dict[str, dict[str, t.Any]]) -> list[Mistake]:
             name, _address = service_address(hosts[host])
             text = f"= {show(address)}: {', '.join(other for other in same if other != host)} has the same address"
             mistakes.append(Mistake(host, "", name, f"{text}; every host needs its own"))
-    regions: dict[str, set[str]] = {}
+    users: dict[str, set[tuple[str, str]]] = {}
     for variables in hosts.values():
-        if variables.get("site_vip"):
-            regions.setdefault(variables["site_vip"], set()).add(variables.get("site_region", ""))
+        for name in SHARED:
+            if variables.get(name):
+                users.setdefault(variables[name], set()).add((variables.get("site_region", ""), name))
     for host, variables in hosts.items():
-        vip = variables.get("site_vip")
-        if vip in owners:
-            text = (
-                f"= {show(vip)}: is the address of {', '.join(owners[vip])}; a shared address is one that no host has"
-            )
-            mistakes.append(Mistake(host, "", "site_vip", text))
-        elif vip and len(regions[vip]) > 1:
-            text = (
-                f"= {show(vip)}: is that of the regions {', '.join(sorted(regions[vip]))}; every region needs its own"
-            )
-            mistakes.append(Mistake(host, "", "site_vip", text))
+        for name in SHARED:
+            if variables.get(name):
+                text = fault_of_shared(variables[name], owners, users[variables[name]])
+                mistakes += [Mistake(host, "", name, f"= {show(variables[name])}: {text}")] if text else []
     return mistakes
+
+
+def fault_of_shared(address: str, owners: dict[str, list[str]], users: set[tuple[str, str]]) -> str:
+    """What is wrong with a shared address, given the hosts of each address, and its own regions and variables."""
+    regions = sorted({region for region, _name in users})
+    if address in owners:
+        return f"is the address of {', '.join(owners[address])}; a shared address is one that no host has"
+    if len(regions) > 1:
+        return f"is that of the regions {', '.join(regions)}; every region needs its own"
+    if len(users) > 1:
+        return f"is {' and '.join(sorted(name for _region, name in users))}; balancers of another kind need their own"
+    return ""
 
 
 def service_address(variables: dict[str, t.Any]) -> tuple[str, str]:
