@@ -67,9 +67,7 @@ def map_of(user: dict[str, t.Any]) -> str:
     return f"role-{user['role']}"
 
 
-def faults(
-    zones: list[dict[str, t.Any]], any_network: bool, mapped: t.Sequence[dict[str, t.Any]] = ()
-) -> list[str]:
+def faults(zones: list[dict[str, t.Any]], any_network: bool, mapped: t.Sequence[dict[str, t.Any]] = ()) -> list[str]:
     """What is wrong with the networks of zones and mapped users, one sentence each."""
     given = [(f"postgresql_zones: {zone['name']}", text) for zone in zones for text in zone["networks"]]
     given += [(f"postgresql_mapped_users: {user['role']}", text) for user in mapped for text in user["networks"]]

@@ -227,13 +227,17 @@ class Postgresql(Base):
         finally:
             self.site.run(names.SCRATCH, "systemctl", "stop", "case-restored", check=False)
 
-    def prove_postgresql(self, name: str, rate: float = 100.0, ports: tuple[int, ...] = ()) -> Prover:
+    def postgresql_options(self, pooled: bool = False) -> writer.Options:
+        return writer.Options(
+            password_file=names.PASSWORDS["postgresql"], ca=str(self.ca), server_name=self.server_name, pooled=pooled
+        )
+
+    def prove_postgresql(
+        self, name: str, rate: float = 100.0, ports: tuple[int, ...] = (), pooled: bool = False
+    ) -> Prover:
         """A prover through the balancers of both regions."""
         addresses = [
             f"{self.address(host)}:{port}" for port in ports or (names.PRIMARY_PORT,) for host in names.BALANCERS
         ]
-        options = writer.Options(
-            password_file=names.PASSWORDS["postgresql"], ca=str(self.ca), server_name=self.server_name
-        )
-        store = Store("postgresql", addresses, run_name(name), options)
+        store = Store("postgresql", addresses, run_name(name), self.postgresql_options(pooled))
         return Prover(store, KEEP / f"{name}.jsonl", Pace(rate=rate, connections=8, timeout=6.0))

@@ -42,9 +42,9 @@ def test_what_is_good_is_not_named() -> None:
         ([POOLER | {"certificates": []}], "postgresql_mapped_users = pooler: no certificates"),
         ([POOLER | {"networks": []}], "postgresql_mapped_users = pooler: no networks"),
         ([POOLER | {"networks": ["::/0"]}], "postgresql_mapped_users: pooler: ::/0 is everywhere, or nearly"),
-        ([POOLER | {"networks": ["lb-a"]}], "postgresql_mapped_users[0].networks[0] = \"lb-a\": must be an address or a"),
-        ([POOLER | {"certificates": ["/.*"]}], "postgresql_mapped_users[0].certificates[0] = \"/.*\": must be a"),
-        ([POOLER | {"role": "a b"}], "postgresql_mapped_users[0].role = \"a b\": must be a role"),
+        ([POOLER | {"networks": ["lb-a"]}], 'postgresql_mapped_users[0].networks[0] = "lb-a": must be an address or a'),
+        ([POOLER | {"certificates": ["/.*"]}], 'postgresql_mapped_users[0].certificates[0] = "/.*": must be a'),
+        ([POOLER | {"role": "a b"}], 'postgresql_mapped_users[0].role = "a b": must be a role'),
         ([{"role": "pooler", "networks": ["10.87.1.51"]}], "postgresql_mapped_users[0].certificates is missing"),
     ],
 )
@@ -59,7 +59,7 @@ def test_a_mapped_user_that_does_not_fit_is_named(users: list[dict[str, Any]], w
         ({"name": "a b"}, "postgresql_zones[0].name"),
         ({"networks": ["everywhere"]}, "postgresql_zones[0].networks[0]"),
         ({"databases": ["a b"]}, "postgresql_zones[0].databases[0]"),
-        ({"users": ["x\" trust #"]}, "postgresql_zones[0].users[0]"),
+        ({"users": ['x" trust #']}, "postgresql_zones[0].users[0]"),
     ],
 )
 def test_every_part_of_a_zone_is_looked_at(wrong: dict[str, Any], words: str) -> None:

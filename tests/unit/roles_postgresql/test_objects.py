@@ -126,9 +126,7 @@ def test_a_password_is_a_file_for_root_and_the_module_is_told_where(tmp_path: Pa
         "mode": "0600",
         "secret": True,
     }
-    found = module_arguments(
-        postgresql_objects_roles=roles, __layer_postgresql_objects={"roles": [{"name": "pooler"}]}
-    )
+    found = module_arguments(postgresql_objects_roles=roles, __layer_postgresql_objects={"roles": [{"name": "pooler"}]})
     assert [(each["name"], each["password_file"]) for each in found["roles"]] == [
         ("pooler", None),
         ("app", "/etc/chainops/postgresql/app.password"),

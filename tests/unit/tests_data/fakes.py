@@ -47,10 +47,11 @@ class Postgres(socketserver.BaseRequestHandler):
     insert: bytes | None = INSERTED
     commit: bytes | None = COMMITTED
     asked: list[str] = []
+    started: list[str] = []
 
     def handle(self) -> None:
         (length,) = struct.unpack("!I", self._take(4))
-        self._take(length - 4)
+        self.started[:] = self._take(length - 4)[4:].decode().split("\0")
         hello = message(b"R", struct.pack("!I", 0))
         for name, value in {"server_version": "17.0", "client_encoding": "UTF8", "TimeZone": "UTC"}.items():
             hello += message(b"S", f"{name}\0{value}\0".encode())

@@ -12,7 +12,7 @@ from tests.lab.data import case as cases
 from tests.lab.data import cases_postgresql, names
 from tests.lab.data.world import World
 
-for module in ("cases_switchover", "cases_redis", "cases_influxdb", "cases_backup"):
+for module in ("cases_switchover", "cases_pgbouncer", "cases_redis", "cases_influxdb", "cases_backup"):
     importlib.import_module(f"tests.lab.data.{module}")
 
 SHORT = {"zero_host-host-killed", "redis-master-killed", "influxdb-count", "drill"}

@@ -47,6 +47,16 @@ def test_a_commit_is_acknowledged_and_says_by_whom(postgres: str) -> None:
     assert Postgres.asked == ["BEGIN", "COMMIT"]
 
 
+def test_a_pooler_is_given_no_settings_of_the_session(postgres: str) -> None:
+    """PgBouncer refuses a client that brings settings which it does not keep for each client."""
+    row(postgres)
+    assert "options" in Postgres.started
+    sink = writer.Sink.opened(postgres, writer.Options(sslmode="disable", pooled=True), "run")
+    assert sink.write(1).fate == ACKNOWLEDGED
+    sink.close()
+    assert "application_name" in Postgres.started and "options" not in Postgres.started
+
+
 @pytest.mark.parametrize("warning", [CANCELLED, ENDED])
 def test_a_commit_with_a_warning_is_indeterminate_in_any_language(postgres: str, warning: bytes) -> None:
     Postgres.commit = warning + COMMITTED

@@ -30,6 +30,7 @@ HELP = {
     "ca": "the CA's certificate (PEM)",
     "server_name": "the name that certificates must bear, where it is not the address (behind a balancer)",
     "password_file": "a file with the password in its first line",
+    "pooled": "through PgBouncer, which takes no settings of a session",
     "replicas": "replicas that must have a write for it to count as acknowledged",
     "statement_timeout": "seconds; a COMMIT that waits for a standby is ended by --timeout",
     "points": "points in a batch, a multiple of --series",
@@ -53,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
             if field.name in ("tls", "base_ns", "timeout"):
                 continue
             default = None if field.default is MISSING else field.default
+            if isinstance(default, bool):
+                store.add_argument(f"--{field.name}", action="store_true", help=HELP[field.name])
+                continue
             convert = Path if field.name == "password_file" else type(default)
             flag = "--" + field.name.replace("_", "-")
             about = HELP.get(field.name, "") + (f" (default {default})" if default not in (None, "") else "")

@@ -48,6 +48,9 @@ class Options:
     connect_timeout: int = 2
     statement_timeout: float = 4.0
     synchronous_commit: str = "on"
+    pooled: bool = False
+    """Through a pooler, which lends connections for one transaction: a session has no settings of its own there. What a
+    statement may take is then the engine's timeout, and synchronous_commit the server's."""
 
 
 def split(address: str) -> tuple[str, int]:
@@ -76,12 +79,13 @@ def connect(address: str, options: Options, **more: Any) -> psycopg.Connection[A
         "sslmode": options.sslmode,
         "connect_timeout": options.connect_timeout,
         "application_name": "prover",
-        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "tcp_user_timeout": milliseconds,
         "keepalives_idle": 2,
         "keepalives_interval": 1,
         "keepalives_count": 3,
     }
+    if not options.pooled:
+        parameters["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
     if options.server_name:
         parameters["hostaddr"] = socket.gethostbyname(host)
     if options.ca:
