@@ -38,7 +38,7 @@ HOSTS_OF = {
     "data": {
         "db-c": ("host_certificate", "etcd", "postgresql", "pgbackrest", "redis", "redis_sentinel"),
         "ts-a": ("influxdb",),
-        "lb-d2": ("haproxy",),
+        "lb-d2": ("haproxy", "pgbouncer"),
     },
 }
 HOSTS = HOSTS_OF.get(LAYERS[0], {})

@@ -73,6 +73,7 @@ def watched(world: World) -> dict[str, list[str]]:
         names.ETCD_UNIT: world.site.hosts("etcd"),
         names.REDIS_UNIT: world.site.hosts("redis"),
         names.INFLUXDB_UNIT: world.site.hosts("influxdb"),
+        names.PGBOUNCER_UNIT: world.site.hosts("pgbouncer"),
     }
 
 

@@ -208,7 +208,10 @@ def test_balancers_share_an_address_only_where_their_region_has_one(two_in_a_reg
 
 
 def test_the_lab_s_balancers_share_none(data: CheckedInventory) -> None:
+    """It is by each host's own variable: one that has it is not taken for all of its group."""
     assert hosts_of(data, "keepalived") == set()
+    with data.changed("lb-d2", {"site_data_vip": "10.87.2.101"}):
+        assert hosts_of(data, "keepalived") == {"lb-d2"}
 
 
 def test_the_shared_address_of_the_stores_is_another_than_that_of_the_nodes(two_in_a_region: CheckedInventory) -> None:
