@@ -120,6 +120,17 @@ def test_pgbouncer_takes_the_balancer_beside_it(data: CheckedInventory) -> None:
     assert given["pgbouncer_server_max_connections"] == 300
 
 
+@pytest.mark.parametrize(("address", "server"), [("127.0.0.1", "127.0.0.1"), ("10.87.2.51", "")])
+def test_pgbouncer_asks_for_a_balancer_where_none_is_beside_it(
+    data: CheckedInventory, address: str, server: str
+) -> None:
+    with data.changed("lb-d2", {"haproxy_listen_addresses": [address]}):
+        result = data.applied("data", "pgbouncer")["lb-d2"]
+    assert str(result.scope.template(result.scope.variables["pgbouncer_server_host"])) == server
+    assert bool(result.mistakes) == (not server)
+    assert all("say which balancer to take" in mistake.text for mistake in result.mistakes)
+
+
 def test_a_site_without_pgbouncer_has_none_of_it(tmp_path: Path, secrets_dir: Path) -> None:
     for checked in with_secrets(lab_inventory("data", lab_without(tmp_path, "pgbouncer")), secrets_dir):
         assert checked.applied("data", "postgresql")["db-a"].values["postgresql_mapped_users"] == []
