@@ -67,7 +67,7 @@ def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name
     dead = []
     for link in re.findall(r"\]\(([^)\s]+)\)", text(page)):
-        path, _, anchor = link.partition("#")
+        path, _hash, anchor = link.partition("#")
         if link.startswith("http"):
             continue
         target = (page.parent / path).resolve() if path else page

@@ -43,7 +43,7 @@ def test_a_whole_layer(site: Site) -> None:
     found = lines(site)
     assert notes(site) == [] and found[-1] == "data layer: nothing to look after"
     assert not [line for line in found if "!" in line]
-    titles = [line.split(":")[0] for line in found if line and not line.startswith((" ", "data layer"))]
+    titles = [line.split(":", maxsplit=1)[0] for line in found if line and not line.startswith((" ", "data layer"))]
     assert titles == [
         "POSTGRESQL",
         "DATABASES OF POSTGRESQL",
