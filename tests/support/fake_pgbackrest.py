@@ -22,6 +22,12 @@ def main() -> int:
     if refusal.exists():
         status, _blank, words = refusal.read_text().partition(" ")
         print(words, file=sys.stderr)
+        times = HERE / f"times-{command}"
+        if times.exists():
+            left = int(times.read_text()) - 1
+            times.write_text(str(left))
+            if left == 0:
+                refusal.unlink()
         return int(status)
     if command == "info":
         print((HERE / "info.json").read_text())

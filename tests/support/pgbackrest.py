@@ -34,8 +34,11 @@ class Fake:
         (self.path / "info.json").write_text((DATA / f"{name}.json").read_text())
         (self.path / "created.json").write_text((DATA / f"{created}.json").read_text())
 
-    def refuse(self, command: str, status: int, words: str) -> None:
+    def refuse(self, command: str, status: int, words: str, times: int = 0) -> None:
+        """Have a command fail, so many times or (0) always."""
         (self.path / f"fail-{command}").write_text(f"{status} {words}")
+        if times:
+            (self.path / f"times-{command}").write_text(str(times))
 
     @property
     def calls(self) -> list[tuple[str, dict[str, str], list[str]]]:

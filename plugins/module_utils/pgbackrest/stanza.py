@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import info
-from .command import Pgbackrest, PgbackrestError, run
+from .command import LOCKED, Done, Pgbackrest, PgbackrestError, run
 
 # pgBackRest's FileInvalidError: the stanza is another cluster's, or one of another major version
 MISMATCH = 28
 RECORDS = Path("/var/lib/chainops/pgbackrest")
+# Seconds to wait for a lock that WAL on its way, or the other repository's host, has on the primary for a moment
+LOCK_PATIENCE = 60.0
+LOCK_INTERVAL = 0.5
 
 
 @dataclass
@@ -80,14 +84,23 @@ class Stanza:
         """It switches WAL on the primary and waits until the segment is in this repository."""
         self._with_upgrade("check")
 
+    def _unlocked(self, command: str) -> Done:
+        """The command, again for as long as somebody has its lock."""
+        end = time.monotonic() + LOCK_PATIENCE
+        while True:
+            done = self.pgbackrest.run(command, timeout=self.timeout)
+            if done.code != LOCKED or time.monotonic() > end:
+                return done
+            time.sleep(LOCK_INTERVAL)
+
     def _with_upgrade(self, command: str) -> None:
-        done = self.pgbackrest.run(command, timeout=self.timeout)
+        done = self._unlocked(command)
         if done.code == MISMATCH and self.upgrade:
             self.pgbackrest.must("stanza-upgrade", timeout=self.timeout)
             self.done.insert(0, "upgrade")
             if command != "check":
                 return
-            done = self.pgbackrest.run(command, timeout=self.timeout)
+            done = self._unlocked(command)
         if done.code == MISMATCH:
             raise PgbackrestError(
                 f"the stanza {self.pgbackrest.stanza} in repository {self.number} is of another cluster, or of another "

@@ -99,6 +99,8 @@ def test_a_member_pushes_to_both_repositories_and_knows_no_passphrase(site: Chec
     assert every["archive-async"] == "y" and config["global:archive-push"]["io-timeout"] == "10"
     # a frozen repository, which takes connections, is given up by this one alone
     assert [config[f"global:archive-{verb}"]["protocol-timeout"] for verb in ("push", "get")] == ["30", "30"]
+    # less than a check waits for, so that one lost lock fails none
+    assert int(config["global:archive-push"]["archive-timeout"]) < int(every["archive-timeout"]) / 2
     text = member.text("/etc/pgbackrest/pgbackrest.conf")
     assert "\narchive-push-queue-max" not in text, "it makes pgBackRest drop WAL"
     assert "cipher" not in text and not any(entry.get("secret") for entry in member.entries.values())

@@ -46,6 +46,20 @@ def test_checked_again_after_a_change_until_it_went_well(fake: Fake, tmp_path: P
     assert run(tmp_path)["changed"] is False
 
 
+def test_a_lock_that_somebody_has_for_a_moment_is_waited_for(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(utils, "LOCK_INTERVAL", 0.01)
+    fake.info("info_no_stanza")
+    fake.refuse("stanza-create", 50, "ERROR: [050]: unable to acquire lock", times=2)
+    assert run(tmp_path)["actions"] == ["create", "check"]
+    assert fake.commands.count("stanza-create") == 3
+    monkeypatch.setattr(utils, "LOCK_PATIENCE", 0.0)
+    (tmp_path / "pgbackrest.conf").write_text("[global]\nprocess-max=8\n")
+    fake.refuse("check", 50, "ERROR: [050]: unable to acquire lock")
+    assert "unable to acquire lock" in run(tmp_path)["msg"]
+
+
 def test_check_mode_only_reads(fake: Fake, tmp_path: Path) -> None:
     fake.info("info_no_stanza")
     assert run(tmp_path, check=True)["actions"] == ["create", "check"]
