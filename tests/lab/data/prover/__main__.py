@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import signal
 import sys
+import threading
 import time
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -71,13 +73,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def write(store: Store, pace: Pace, trace: Path) -> None:
+def stop_without_parent(engine: Engine) -> None:
+    """A run whose test was killed ends by itself."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        engine.stop()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def write(store: Store, pace: Pace, trace: Path, child: bool = False) -> None:
     """The run itself."""
     store.prepare()
     record = Trace(trace, store.head(), time.monotonic())
     engine = Engine(store.addresses, store.opener(), record, pace)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_received: engine.stop())
+    if child:
+        stop_without_parent(engine)
     engine.run()
 
 
@@ -98,7 +114,7 @@ def main() -> int:
             return verify(given.trace, given.patience)
         if given.command == "run":
             asked: dict[str, Any] = json.load(sys.stdin)
-            write(Store.from_head(asked["store"]), Pace(**asked["pace"]), given.trace)
+            write(Store.from_head(asked["store"]), Pace(**asked["pace"]), given.trace, child=True)
             return 0
         made = KINDS[given.kind]
         options = made(
