@@ -37,9 +37,9 @@ class Kind:
 def failover(world: World) -> float:
     """For any one run: the lock's time to live, and 7 s for what comes after it.
 
-    That is etcd's look at its leases (0.5 s), what Patroni waits for the answer of a member that is dead (2 s), the guard of
-    the promotion, the promotion and the balancers' checks; 24.8 s was the longest of runs on an idle machine. The median is
-    held to ttl + 3 s by the case of the outage.
+    That is etcd's look at its leases (0.5 s), what Patroni waits for the answer of a member that is dead (2 s), the
+    guard of the promotion, the promotion and the balancers' checks; 24.8 s was the longest of runs on an idle machine.
+    The median is held to ttl + 3 s by the case of the outage.
     """
     return world.ttl + 7
 
