@@ -55,6 +55,9 @@ def play(name: str, limit: list[str]) -> int:
     environment = os.environ | {"ANSIBLE_HOME": os.environ.get("ANSIBLE_HOME", str(ROOT / ".ansible"))}
     if limit:
         environment["LAB_HOSTS"] = ",".join(limit)
+    if name == "down":
+        # of what is removed no part may be left because another layer made it, nor the bridges
+        environment.pop("LAYERS", None)
     argv = [program, "-i", str(ROOT / "inventories" / "lab"), str(ROOT / "playbooks" / "lab" / f"{name}.yml")]
     done = threading.Event()
     watcher = threading.Thread(target=follow, args=(Path(f"/var/lib/chainops-lab/{PREFIX}/progress.log"), done))
