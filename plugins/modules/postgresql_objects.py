@@ -159,7 +159,9 @@ options:
   timeout: {description: Seconds for one statement., type: float, default: 60}
 attributes:
   check_mode:
-    description: Says which statements would be executed. What is only made by this call is taken for empty.
+    description:
+      - Says which statements would be executed. What is only made by this call is taken for empty.
+      - Where there is no server yet, as before a first run, it warns and says changed.
     support: full
   diff_mode:
     description: Shows each object before and after; of passwords, only that they change.
@@ -239,6 +241,8 @@ def difference(changes: list[Change]) -> dict[str, str]:
 def run(given: dict, check_mode: bool, done: list[Change]) -> dict:
     check_given(given)
     psql = Psql(given["socket_dir"], given["port"], given["os_user"], timeout=given["timeout"])
+    if check_mode and not psql.expected():
+        return {"changed": True, "primary": False, "objects": [], "statements": [], "missing": True}
     state = read_state(psql)
     if state["standby"]:
         if given["on_standby"] == "fail":
@@ -265,6 +269,11 @@ def main() -> None:
         module.fail_json(msg=str(error), changed=bool(done), statements=[change.words for change in done])
     except Exception as error:
         module.fail_json(msg=f"unforeseen {type(error).__name__}; its text is not shown, as it may hold a secret")
+    if result.pop("missing", False):
+        module.warn(
+            f"postgresql_objects: there is no server on {module.params['socket_dir']}, port {module.params['port']} "
+            "yet; it would be looked at after the tasks before it"
+        )
     module.exit_json(**result)
 
 

@@ -1,23 +1,26 @@
 """The project's result files: one form for every suite, merged case by case.
 
-``{"suite", "commit", "machine", "full_length", "cases": [{"case", "passed", "figures", "limits", "note"}]}``
+``{"suite", "product", "machine", "full_length", "cases": [{"case", "passed", "figures", "limits", "note", "commit"}]}``
 
-A run adds its cases to those of the same commit; the cases of another commit are dropped, since a
-figure says nothing about code that did not give it.
+A run adds its cases to those of the same product; the cases of another are dropped, since a figure says nothing about
+code that did not give it. The product is what reaches the hosts. Documents and tests may change between two cases: each
+says the commit that it ran at.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import subprocess
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "results"
+PRODUCT = ("roles", "plugins", "playbooks", "inventories/lab")
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Case:
     figures: dict[str, float] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    commit: str = ""
 
     def over_limit(self) -> list[str]:
         """The figures over their limit, or missing, each as a sentence."""
@@ -53,6 +57,23 @@ def commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
+def product() -> str:
+    """A digest of all that reaches the hosts, as it is in the working tree."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PRODUCT],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    digest = hashlib.sha256()
+    for name in sorted(filter(None, listed.stdout.split("\0"))):
+        path = ROOT / name
+        if path.is_file() and path.suffix != ".md":
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
 def machine() -> str:
     """What the figures were measured on: cores, memory, kernel."""
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -60,24 +81,24 @@ def machine() -> str:
 
 
 def load(suite: str) -> dict[str, Case]:
-    """The cases on record for this suite and this commit, by name."""
+    """The cases on record for this suite and this product, by name."""
     path = RESULTS / f"{suite}.json"
     if not path.exists():
         return {}
     document = json.loads(path.read_text(encoding="utf-8"))
-    if document["commit"] != commit():
+    if document.get("product") != product():
         return {}
     return {case["case"]: Case(**case) for case in document["cases"]}
 
 
 def save(suite: str, cases: Iterable[Case], full_length: bool) -> Path:
     """Merge these cases into the suite's file and return its path."""
-    merged = load(suite) | {case.case: case for case in cases}
+    merged = load(suite) | {case.case: replace(case, commit=commit()) for case in cases}
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{suite}.json"
     document = {
         "suite": suite,
-        "commit": commit(),
+        "product": product(),
         "machine": machine(),
         "full_length": full_length,
         "cases": [asdict(merged[name]) for name in sorted(merged)],

@@ -10,6 +10,7 @@ import pwd
 import subprocess
 import typing as t
 from dataclasses import dataclass
+from pathlib import Path
 
 # Nothing of what is done here ends in a log or in pg_stat_statements, where others than superusers may read.
 OPTIONS = {
@@ -64,6 +65,14 @@ class Psql:
         if done.returncode != 0:
             raise PsqlError(_said(done.stderr))
         return done.stdout
+
+    def expected(self) -> bool:
+        """Whether there is a server to ask: its user, and its socket. Before a first run there is neither."""
+        try:
+            pwd.getpwnam(self.os_user)
+        except KeyError:
+            return False
+        return (Path(self.socket_dir) / f".s.PGSQL.{self.port}").exists()
 
     def query(self, database: str, sql: str) -> t.Any:
         """The one JSON value that a query returns."""

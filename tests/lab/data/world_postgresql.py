@@ -72,7 +72,7 @@ class Postgresql(Base):
         followers = [member for member in members if member is not leaders[0]]
         return all(
             member["state"] == "streaming"
-            and member.get("timeline") == leaders[0]["timeline"]
+            and member.get("timeline") == leaders[0].get("timeline")
             and member.get("lag") in (0, "0")
             for member in followers
         )

@@ -79,10 +79,14 @@ class Server:
         program.write_text(PSQL)
         program.chmod(0o755)
 
+        (directory / ".s.PGSQL.5432").touch()
+
     def call(self, check: bool = False, **options: Any) -> dict[str, Any]:
+        options.setdefault("socket_dir", str(self.directory))
+        options.setdefault("os_user", pwd.getpwuid(os.getuid()).pw_name)
         (self.directory / "answers").write_text(json.dumps({"": self.cluster, **self.inside}))
         (self.directory / "calls").unlink(missing_ok=True)
-        return run_module(postgresql_objects, check=check, os_user=pwd.getpwuid(os.getuid()).pw_name, **options)
+        return run_module(postgresql_objects, check=check, **options)
 
     def calls(self) -> list[tuple[str, str, list[str], dict[str, str]]]:
         path = self.directory / "calls"
@@ -394,8 +398,19 @@ def test_a_server_that_does_not_answer_is_named(server: Server, tmp_path: Path) 
         "#!/bin/sh\necho 'psql: error: connection to server failed: no such file' >&2\nexit 2\n"
     )
     result = server.call(port=5499)
-    assert result["msg"].startswith("PostgreSQL does not answer on /var/run/postgresql, port 5499")
+    assert result["msg"].startswith(f"PostgreSQL does not answer on {tmp_path}, port 5499")
     assert result["msg"].endswith("connection to server failed: no such file")
+
+
+@pytest.mark.parametrize("options", [{"port": 5499}, {"os_user": "nobody-of-this-name"}], ids=["socket", "user"])
+def test_check_mode_before_the_first_run_has_no_server_to_ask(server: Server, options: dict[str, Any]) -> None:
+    result = server.call(check=True, roles=[{"name": "app"}], **options)
+    assert result["changed"] and server.calls() == []
+    assert "yet; it would be looked at after the tasks before it" in result["warnings"][0]
+
+
+def test_without_check_mode_a_missing_user_is_an_error(server: Server) -> None:
+    assert "psql cannot be run as nobody-of-this-name" in server.call(os_user="nobody-of-this-name")["msg"]
 
 
 def test_what_was_not_foreseen_is_not_shown(server: Server) -> None:
