@@ -9,8 +9,9 @@ short_description: Restart the PostgreSQL of this member through Patroni, if it 
 version_added: 0.2.0
 author: The chainops.infra authors (@chainops)
 description:
-  - Restarts PostgreSQL if a changed parameter waits for it (Patroni marks that), or if the installed program is of
-    another version than the one that runs, and waits until the member does again what it did.
+  - Restarts PostgreSQL if a changed parameter waits for it (Patroni marks that), or if the installed program is not the
+    one that runs (another version, or another build of it, as a security update may be), and waits until the member
+    does again what it did.
   - A leader is not restarted unless O(leader) allows it. Have another member lead first
     (M(chainops.infra.patroni_switchover)).
 options:
@@ -20,8 +21,8 @@ options:
     required: true
   program:
     description:
-      - The program C(postgres) on the host. If it is of another version than what runs, that is a reason for a restart.
-        Without it, only parameters are.
+      - The program C(postgres) on the host. If it is not what runs in C(patroni.service), that is a reason for a
+        restart. Without it, only parameters are.
     type: path
   always:
     description: Restart without a reason.
@@ -73,12 +74,30 @@ leads:
 
 import re
 import typing as t
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.patroni.arguments import REST_ARGUMENTS, rest_of
 from ..module_utils.patroni.members import WELL, leader_of, member_of
 from ..module_utils.patroni.rest import RestError, eventually
+
+PROC = Path("/proc")
+UNIT = "patroni.service"
+
+
+def replaced(program: str) -> bool:
+    """Whether a process of the unit runs a file that is no longer there: dpkg puts a new one in its place."""
+    for process in PROC.glob("[0-9]*"):
+        try:
+            runs = (process / "exe").readlink()
+            units = (process / "cgroup").read_text(encoding="utf-8")
+        except OSError:
+            # it has ended meanwhile, or is the kernel's
+            continue
+        if str(runs) == f"{program} (deleted)" and f"/{UNIT}" in units:
+            return True
+    return False
 
 
 def installed(module: AnsibleModule, program: str) -> int:
@@ -94,7 +113,7 @@ def readable(version: t.Any) -> str:
     return f"{version // 10000}.{version % 10000}" if isinstance(version, int) else "unknown"
 
 
-def reasons(status: dict[str, t.Any], program_version: int | None, always: bool) -> list[str]:
+def reasons(status: dict[str, t.Any], program_version: int | None, other_build: bool, always: bool) -> list[str]:
     found = []
     if status.get("pending_restart"):
         waiting = status.get("pending_restart_reason") or {}
@@ -105,6 +124,8 @@ def reasons(status: dict[str, t.Any], program_version: int | None, always: bool)
     running = status.get("server_version")
     if program_version is not None and running != program_version:
         found.append(f"{readable(running)} runs, {readable(program_version)} is installed")
+    elif other_build:
+        found.append(f"another build of {readable(running)} is installed than the one that runs")
     return found or (["asked for"] if always else [])
 
 
@@ -128,7 +149,8 @@ def main() -> None:
         leads = leader_of(rest.cluster()).get("name") == name
         before = rest.member()
         version = installed(module, options["program"]) if options["program"] else None
-        why = reasons(before, version, options["always"])
+        other_build = bool(options["program"]) and replaced(options["program"])
+        why = reasons(before, version, other_build, options["always"])
         if why and leads and not options["leader"]:
             module.fail_json(
                 msg=f"{name} leads, and is not restarted ({'; '.join(why)}): have another member lead first"

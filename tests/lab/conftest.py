@@ -10,7 +10,7 @@ import pytest
 from tests.lab.site import Site
 
 # A site is converged before it is broken, and what takes hosts apart comes last. Files that are not named come between.
-FIRST = ("test_wrong_values.py", "test_converge.py")
+FIRST = ("test_wrong_values.py", "test_converge.py", "test_canary.py")
 LAST = (
     "test_switchover.py",
     "test_redis_faults.py",

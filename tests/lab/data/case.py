@@ -15,7 +15,7 @@ from tests.lab.results import Case, load, save
 from .world import World
 
 SUITE = "data"
-MODULES = ("postgresql", "switchover", "pgbouncer", "redis", "influxdb", "backup", "tuning")
+MODULES = ("postgresql", "guard", "switchover", "operations", "pgbouncer", "redis", "influxdb", "backup", "tuning")
 Figures = dict[str, float]
 Show = Callable[[World], Figures]
 Limits = Callable[[World], Figures]

@@ -61,6 +61,24 @@ def test_another_installed_version_is_a_reason(patroni: Patroni, paths: dict[str
     assert "no version" in run(patroni, paths, program=program(tmp_path, "seventeen"))["msg"]
 
 
+@pytest.mark.parametrize(
+    ("unit", "due"), [("patroni.service", True), ("another.service", False)], ids=["this member's", "another server's"]
+)
+def test_another_build_of_the_version_is_a_reason(
+    patroni: Patroni, paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, unit: str, due: bool
+) -> None:
+    """A server's file is replaced, as dpkg does it, while the server runs."""
+    path = program(tmp_path, "17.6 (Debian 17.6-2)")
+    process = tmp_path / "proc" / "4711"
+    process.mkdir(parents=True)
+    (process / "exe").symlink_to(f"{path} (deleted)")
+    (process / "cgroup").write_text(f"0::/system.slice/{unit}\n")
+    (tmp_path / "proc" / "2").mkdir()
+    monkeypatch.setattr(patroni_restart, "PROC", tmp_path / "proc")
+    found = run(patroni, paths, check=True, program=path)["reasons"]
+    assert found == (["another build of 17.6 is installed than the one that runs"] if due else [])
+
+
 def test_a_leader_is_not_restarted_unless_that_is_said(patroni: Patroni, paths: dict[str, str]) -> None:
     found = run(patroni, paths, name="db-a", always=True)
     assert found["failed"] and "have another member lead first" in found["msg"] and patroni.requests == []

@@ -1,0 +1,53 @@
+"""No password, key or token is printed: by the run that writes them all, nor by what an operator runs later."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.lab.data import names
+from tests.lab.data.canary import FIRST_RUN, loud, printed
+from tests.lab.data.world import KEEP, World
+from tests.lab.site import Site
+
+RESTORE = {"postgresql_restore_to": "scratch", "postgresql_restore_type": "latest"}
+OPERATIONS = {
+    "data_status": {"data_status_page": str(KEEP / "canary-status.html")},
+    "influxdb_drill": {},
+    "postgresql_drill": {},
+    "postgresql_restart": {},
+    "postgresql_restore": RESTORE,
+    "redis_drill": {},
+    "redis_failover": {},
+    "redis_restart": {},
+}
+
+
+@pytest.mark.full
+def test_the_first_run_prints_no_secret(world: World) -> None:
+    assert printed(world, FIRST_RUN) == []
+
+
+@pytest.mark.full
+def test_a_run_that_changes_a_host_prints_no_secret(site: Site, world: World) -> None:
+    """Keys and passwords are written anew on a site that serves."""
+    keep = KEEP / "canary-again"
+    shutil.rmtree(keep, ignore_errors=True)
+    world.sh(names.WITNESS, "rm -f /etc/chainops/tls/host.pem")
+    world.sh(names.POSTGRESQL[-1], "rm -rf /etc/chainops/postgresql")
+    run = loud(site, names.LAYER, keep).check()
+    assert {names.WITNESS, names.POSTGRESQL[-1]} <= set(run.changed), run.changed
+    assert printed(world, keep) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_prints_no_secret(site: Site, world: World, operation: str) -> None:
+    world.settle()
+    world.settle_redis()
+    keep = KEEP / f"canary-{operation}"
+    shutil.rmtree(keep, ignore_errors=True)
+    loud(site, names.playbook(operation), keep, "-e", json.dumps(OPERATIONS[operation])).check()
+    assert printed(world, keep) == []
