@@ -56,7 +56,7 @@ def place_in(members: list[dict], config: dict) -> dict[str, str]:
         state = "knows it as a member with data" if own else "has no place for it"
         raise NotAllowed(
             f"this host has no data, and the cluster {state}: it must be replaced, with the playbook "
-            f"chainops.infra.operations.etcd_replace -e etcd_replace_member={config['name']}"
+            f"chainops.infra.operations.etcd_replace -e replace_member={config['name']}"
         )
     named = {url: name for name, url in config["members"].items()}
     cluster = {}

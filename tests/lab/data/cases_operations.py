@@ -75,7 +75,7 @@ def etcd_replaced(world: World) -> Figures:
         prover.wait_started()
         replaced_machine(lost)
         operation = world.site.play(
-            names.playbook("etcd_replace"), "-e", f"etcd_replace_member={lost}", timeout=900
+            names.playbook("etcd_replace"), "-e", f"replace_member={lost}", timeout=900
         ).check()
         health = etcd_health(world)
         assert health.count(" is healthy") == len(names.ETCD), health

@@ -100,7 +100,7 @@ def test_a_member_with_data_goes_on_with_it(cluster: FakeCluster, host: Host) ->
 
 def test_a_member_that_lost_its_data_must_be_replaced(cluster: FakeCluster, host: Host, capsys) -> None:
     assert host.start() is None
-    assert "etcd_replace -e etcd_replace_member=db-c" in capsys.readouterr().err and not host.result.exists()
+    assert "etcd_replace -e replace_member=db-c" in capsys.readouterr().err and not host.result.exists()
 
 
 def test_a_place_that_waits_is_taken(cluster: FakeCluster, host: Host) -> None:
