@@ -67,7 +67,8 @@ class Faults:
         return cls(Site.load(prefix), lasting)
 
     def __enter__(self) -> Faults:
-        if threading.current_thread() is threading.main_thread():
+        # who has an answer to SIGTERM of its own keeps it
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             self._previous = signal.signal(signal.SIGTERM, _terminate)
         return self
 

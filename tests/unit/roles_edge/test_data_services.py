@@ -51,7 +51,7 @@ def test_every_server_starts_down_until_its_host_was_asked(admission: ModuleType
 
 def test_the_primary_is_who_patroni_says_and_sessions_end_with_that() -> None:
     lines = section(role().template("postgresql.cfg.j2"), "backend", "postgresql_primary")
-    assert "http-check send meth GET uri /primary ver HTTP/1.1 hdr host patroni" in lines
+    assert "http-check send meth OPTIONS uri /primary ver HTTP/1.1 hdr host patroni" in lines
     assert "http-check expect status 200" in lines
     (check,) = [line for line in lines if line.startswith("default-server check")]
     assert "port 8008 check-ssl verify required ca-file /etc/chainops/tls/ca.pem" in check

@@ -114,6 +114,19 @@ def test_all_is_undone_on_sigterm_and_the_handler_is_put_back(site: Site, done: 
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_an_answer_to_sigterm_that_is_there_is_left(site: Site, done: list[str]) -> None:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), Faults(site) as faults:
+            faults.kill_host("eth-b")
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        assert signal.getsignal(signal.SIGTERM) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert done[-1] == "undo kill_host eth-b"
+
+
 def test_the_journal_is_written_before_the_fault_is_made(site: Site, done: list[str], monkeypatch: Any) -> None:
     seen = []
 
