@@ -22,7 +22,7 @@ export ANSIBLE_INVENTORY := $(subst $() ,$(comma),$(patsubst %,$(CURDIR)/invento
 export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_HOME := $(CURDIR)/.ansible
 
-.PHONY: help setup demo test prove lint unit sanity lab-up lab-down artifacts bench docs clean
+.PHONY: help setup demo test prove measured lint unit sanity lab-up lab-down artifacts bench docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | column -t -s $$'\t'
@@ -64,6 +64,9 @@ test: ## lint, sanity, unit and the short lab tests of every layer, or of LAYERS
 
 prove: setup $(BUILT) ## every promise at full length; CASE=name for one
 	tools/prove
+
+measured: setup ## the tables of the pages from build/results/data.json
+	$(VENV)/bin/python tools/measured.py
 
 bench: setup ## no-op timings into build/results/bench.json
 	tools/bench

@@ -74,9 +74,7 @@ def etcd_replaced(world: World) -> Figures:
     with world.prove_postgresql("etcd-member-replaced") as prover:
         prover.wait_started()
         replaced_machine(lost)
-        operation = world.site.play(
-            names.playbook("etcd_replace"), "-e", f"replace_member={lost}", timeout=900
-        ).check()
+        operation = world.site.play(names.playbook("etcd_replace"), "-e", f"replace_member={lost}", timeout=900).check()
         health = etcd_health(world)
         assert health.count(" is healthy") == len(names.ETCD), health
         layer = world.play_layer().check()
