@@ -177,20 +177,20 @@ class Postgresql(Base):
     def checks(self, words: str) -> Iterator[None]:
         """The balancers looking at PostgreSQL's servers at another pace; put back at the end."""
         path = names.HAPROXY_POSTGRESQL
-        for host in names.BALANCERS:
-            self.sh(
-                host,
-                f"cp -a {path} {path}.kept; "
-                f"sed -i -E '/default-server check/{{s/ (inter|fastinter|downinter) [0-9]+m?s//g; "
-                f"s/ (rise|fall) [0-9]+//g; s/$/ {words}/}}' {path}; "
-                f"if cmp -s {path} {path}.kept; then exit 9; fi; systemctl reload haproxy",
-            )
-        time.sleep(5)
         try:
+            for host in names.BALANCERS:
+                self.sh(
+                    host,
+                    f"cp -a {path} {path}.kept; "
+                    f"sed -i -E '/default-server check/{{s/ (inter|fastinter|downinter) [0-9]+m?s//g; "
+                    f"s/ (rise|fall) [0-9]+//g; s/$/ {words}/}}' {path}; "
+                    f"if cmp -s {path} {path}.kept; then exit 9; fi; systemctl reload haproxy",
+                )
+            time.sleep(5)
             yield
         finally:
             for host in names.BALANCERS:
-                self.sh(host, f"mv {path}.kept {path}; systemctl reload haproxy")
+                self.sh(host, f"if test -e {path}.kept; then mv {path}.kept {path}; systemctl reload haproxy; fi")
             time.sleep(5)
 
     def sql(self, text: str, database: str = "prover", host: str = "") -> str:
