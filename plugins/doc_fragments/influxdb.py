@@ -1,5 +1,7 @@
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Options of the modules for InfluxDB; their argument specs: plugins/module_utils/influxdb_module.py."""
+
 from __future__ import annotations
 
 
@@ -41,4 +43,57 @@ requirements:
   - InfluxDB 1.x (1.6 or later)
 notes:
   - Needs Python on the host, no library.
+"""
+
+    USERS = r"""
+options:
+  users:
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name.
+        type: str
+        required: true
+      password_file:
+        description:
+          - File on the host with the password in its first line. It is set if the server does not let the user in with
+            it. A new user needs it.
+        type: path
+      admin:
+        description: Whether the user may do everything.
+        type: bool
+        default: false
+      grants:
+        description: Rights by database, each V(READ), V(WRITE) or V(ALL).
+        type: dict
+        default: {}
+      exclusive:
+        description: Whether rights on databases that are not named are taken away.
+        type: bool
+        default: true
+"""
+
+    COPY = r"""
+options:
+  copy:
+    description: Id of the copy, or V(latest).
+    type: str
+    default: latest
+  env_file:
+    description: File on the host that describes the repository (C(RESTIC_REPOSITORY=) and so on).
+    type: path
+    default: /etc/chainops/restic/influxdb.env
+  influxd:
+    description: The server's program.
+    type: path
+    default: /usr/bin/influxd
+  restic:
+    description: The program C(restic).
+    type: path
+    default: /usr/bin/restic
+  cache_dir:
+    description: Directory of restic's cache.
+    type: path
+    default: /var/cache/influxdb-drill
 """

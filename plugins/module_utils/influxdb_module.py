@@ -1,6 +1,9 @@
 # Copyright: the chainops.infra authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the modules for InfluxDB have in common: their connection, and how steps become a result."""
+"""What the modules for InfluxDB have in common: their options, and how what they do becomes a result.
+
+CONNECTION, USER and COPY are documented in plugins/doc_fragments/influxdb.py, the others in each module.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .influxdb.backups import BackupError
 from .influxdb.client import Client, InfluxError, NoAdmin, Unreachable, read_password
 from .influxdb.influxql import QueryError, name, string
 from .influxdb.objects import State, Step, apply, difference, losses, read
@@ -20,6 +24,36 @@ CONNECTION: dict[str, Any] = {
     "user_password_file": {"type": "path", "default": "/etc/influxdb/credentials/admin", "no_log": False},
     "ca_path": {"type": "path"},
     "timeout": {"type": "float", "default": 30},
+}
+STATE: dict[str, Any] = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+ALLOW_DATA_LOSS: dict[str, Any] = {"allow_data_loss": {"type": "bool", "default": False}}
+# A copy in the repository, and the programs that bring it back.
+COPY: dict[str, Any] = {
+    "copy": {"type": "str", "default": "latest"},
+    "env_file": {"type": "path", "default": "/etc/chainops/restic/influxdb.env"},
+    "influxd": {"type": "path", "default": "/usr/bin/influxd"},
+    "restic": {"type": "path", "default": "/usr/bin/restic"},
+    "cache_dir": {"type": "path", "default": "/var/cache/influxdb-drill"},
+}
+NAME: dict[str, Any] = {"type": "str", "required": True}
+POLICY: dict[str, Any] = {
+    "name": NAME,
+    "duration": {"type": "str"},
+    "shard_duration": {"type": "str"},
+    "default": {"type": "bool", "default": False},
+}
+QUERY: dict[str, Any] = {
+    "name": NAME,
+    "query": {"type": "str"},
+    "resample_every": {"type": "str"},
+    "resample_for": {"type": "str"},
+}
+USER: dict[str, Any] = {
+    "name": NAME,
+    "password_file": {"type": "path", "no_log": False},
+    "admin": {"type": "bool", "default": False},
+    "grants": {"type": "dict", "default": {}},
+    "exclusive": {"type": "bool", "default": True},
 }
 RIGHTS = {"READ", "WRITE", "ALL"}
 Plan = Callable[[State, Client], list[Step]]
@@ -132,23 +166,39 @@ def user_wanted(user: dict[str, Any], check: bool) -> dict[str, Any]:
     return user | {"password": password}
 
 
-def run(module: Any, plan: Plan, bootstrap: bool = False, **more: Any) -> None:
-    """The whole of a module. Its arguments hold no secret, but what a library says when it fails might."""
+def finish(module: Any, what: str, act: Callable[[], dict[str, Any]]) -> None:
+    """End a module with what act returns, or with why it failed.
+
+    Arguments of modules hold no secret, but what a library says when it fails might: that becomes a fixed message.
+    """
+    result: dict[str, Any] = {}
+    failure: dict[str, Any] = {}
     try:
-        steps, warnings = work(module.params, plan, module.check_mode, bootstrap)
+        result = act()
     except Loss as error:
-        module.fail_json(msg=f"InfluxDB at {module.params['url']}: {error}", diff=difference(error.steps))
-    except (InfluxError, QueryError) as error:
-        module.fail_json(msg=f"InfluxDB at {module.params['url']}: {error}")
-    # Not shown: an answer or an argument of some library could hold a password.
-    except Exception as error:  # every error becomes a fixed message here
-        module.fail_json(msg=f"InfluxDB at {module.params['url']}: unexpected {type(error).__name__}")
-    for warning in warnings:
-        module.warn(warning)
-    module.exit_json(
-        changed=bool(steps),
-        diff=difference(steps),
-        changes=[step.after or f"removed: {step.before}" for step in steps],
-        losses=losses(steps),
-        **more,
-    )
+        failure = {"msg": f"{what}: {error}", "diff": difference(error.steps)}
+    except (InfluxError, QueryError, BackupError) as error:
+        failure = {"msg": f"{what}: {error}"}
+    except Exception as error:
+        failure = {"msg": f"{what}: unexpected {type(error).__name__}"}
+    # No error is being handled any more: its traceback would show the arguments of calls, among them a password.
+    if failure:
+        module.fail_json(**failure)
+    module.exit_json(**result)
+
+
+def run(module: Any, plan: Plan, bootstrap: bool = False) -> None:
+    """The whole of a module that brings objects into place."""
+
+    def act() -> dict[str, Any]:
+        steps, warnings = work(module.params, plan, module.check_mode, bootstrap)
+        for warning in warnings:
+            module.warn(warning)
+        return {
+            "changed": bool(steps),
+            "diff": difference(steps),
+            "changes": [step.after or f"removed: {step.before}" for step in steps],
+            "losses": losses(steps),
+        }
+
+    finish(module, f"InfluxDB at {module.params['url']}", act)

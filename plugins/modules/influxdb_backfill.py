@@ -72,7 +72,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.influxdb import backfill, influxql
 from ..module_utils.influxdb.client import InfluxError
 from ..module_utils.influxdb.objects import Database, existing, read
-from ..module_utils.influxdb_module import CONNECTION, client_of
+from ..module_utils.influxdb_module import CONNECTION, client_of, finish
 
 
 def oldest(database: Database, name: str, text: str, now: int) -> int:
@@ -119,13 +119,7 @@ def main() -> None:
         "chunk": {"type": "str"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    try:
-        result = work(module.params, module.check_mode)
-    except (InfluxError, influxql.QueryError) as error:
-        module.fail_json(msg=f"InfluxDB at {module.params['url']}: {error}")
-    except Exception as error:  # what a library says could hold the password: a fixed message instead
-        module.fail_json(msg=f"InfluxDB at {module.params['url']}: unexpected {type(error).__name__}")
-    module.exit_json(**result)
+    finish(module, f"InfluxDB at {module.params['url']}", lambda: work(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

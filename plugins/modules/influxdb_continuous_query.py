@@ -80,22 +80,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.influxdb.client import Client
 from ..module_utils.influxdb.objects import State, Step, existing, query_steps
-from ..module_utils.influxdb_module import CONNECTION, run
-
-QUERY: dict[str, Any] = {
-    "name": {"type": "str", "required": True},
-    "query": {"type": "str"},
-    "resample_every": {"type": "str"},
-    "resample_for": {"type": "str"},
-}
+from ..module_utils.influxdb_module import CONNECTION, QUERY, STATE, run
 
 
 def main() -> None:
     spec: dict[str, Any] = {
         **CONNECTION,
+        **STATE,
         "database": {"type": "str", "required": True},
         "queries": {"type": "list", "elements": "dict", "default": [], "options": QUERY},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "exclusive": {"type": "bool", "default": False},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)

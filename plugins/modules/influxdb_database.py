@@ -65,15 +65,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.influxdb.client import Client
 from ..module_utils.influxdb.objects import State, Step, database_steps
-from ..module_utils.influxdb_module import CONNECTION, run
+from ..module_utils.influxdb_module import ALLOW_DATA_LOSS, CONNECTION, STATE, run
 
 
 def main() -> None:
     spec: dict[str, Any] = {
         **CONNECTION,
+        **STATE,
+        **ALLOW_DATA_LOSS,
         "name": {"type": "list", "elements": "str", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "allow_data_loss": {"type": "bool", "default": False},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
 

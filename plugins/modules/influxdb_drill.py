@@ -16,14 +16,6 @@ description:
     missing file.
   - The real server is not asked and not touched.
 options:
-  env_file:
-    description: File on the host that describes the repository (C(RESTIC_REPOSITORY=) and so on).
-    type: path
-    default: /etc/chainops/restic/influxdb.env
-  copy:
-    description: Id of the copy, or V(latest).
-    type: str
-    default: latest
   max_age_hours:
     description: A copy that is older makes the drill red. V(0) is no limit.
     type: float
@@ -36,18 +28,6 @@ options:
     description: User of the scratch server. An empty one is the user of the task.
     type: str
     default: influxdb
-  influxd:
-    description: The server's program.
-    type: path
-    default: /usr/bin/influxd
-  restic:
-    description: The program C(restic).
-    type: path
-    default: /usr/bin/restic
-  cache_dir:
-    description: Directory of restic's cache.
-    type: path
-    default: /var/cache/influxdb-drill
   metrics_file:
     description: File for the textfile collector. An empty one writes none.
     type: str
@@ -56,6 +36,7 @@ options:
     description: Directory of dated reports. An empty one writes none.
     type: str
     default: /var/lib/chainops/drills
+extends_documentation_fragment: [chainops.infra.influxdb.copy]
 attributes:
   check_mode:
     description: Only says which copy would be drilled.
@@ -105,6 +86,7 @@ from ..module_utils.influxdb import restore
 from ..module_utils.influxdb.backups import BackupError
 from ..module_utils.influxdb.client import InfluxError
 from ..module_utils.influxdb.restic import Restic
+from ..module_utils.influxdb_module import COPY
 
 
 def work(given: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -146,14 +128,10 @@ def publish(given: dict[str, Any], result: dict[str, Any], began: float) -> None
 
 def main() -> None:
     spec: dict[str, Any] = {
-        "env_file": {"type": "path", "default": "/etc/chainops/restic/influxdb.env"},
-        "copy": {"type": "str", "default": "latest"},
+        **COPY,
         "max_age_hours": {"type": "float", "default": 0},
         "scratch_dir": {"type": "path", "default": "/var/lib/influxdb-drill"},
         "run_as": {"type": "str", "default": "influxdb"},
-        "influxd": {"type": "path", "default": "/usr/bin/influxd"},
-        "restic": {"type": "path", "default": "/usr/bin/restic"},
-        "cache_dir": {"type": "path", "default": "/var/cache/influxdb-drill"},
         "metrics_file": {"type": "str", "default": "/var/lib/node_exporter/influxdb_drill.prom"},
         "report_dir": {"type": "str", "default": "/var/lib/chainops/drills"},
     }

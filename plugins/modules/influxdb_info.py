@@ -60,9 +60,9 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.influxdb import influxql
-from ..module_utils.influxdb.client import Client, InfluxError
+from ..module_utils.influxdb.client import Client
 from ..module_utils.influxdb.objects import Policy, read
-from ..module_utils.influxdb_module import CONNECTION, client_of
+from ..module_utils.influxdb_module import CONNECTION, client_of, finish
 
 
 def series(client: Client, database: str) -> int:
@@ -111,18 +111,7 @@ def main() -> None:
         argument_spec={**CONNECTION, "data_dir": {"type": "str", "default": "/var/lib/influxdb"}},
         supports_check_mode=True,
     )
-    result: dict[str, t.Any] = {}
-    failure = ""
-    try:
-        result = look(module.params)
-    except (InfluxError, influxql.QueryError) as error:
-        failure = str(error)
-    except Exception as error:
-        # a traceback would print the arguments of calls, among them a password
-        failure = f"unexpected {type(error).__name__}"
-    if failure:
-        module.fail_json(msg=f"InfluxDB at {module.params['url']}: {failure}")
-    module.exit_json(changed=False, **result)
+    finish(module, f"InfluxDB at {module.params['url']}", lambda: {"changed": False, **look(module.params)})
 
 
 if __name__ == "__main__":

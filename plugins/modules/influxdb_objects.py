@@ -77,31 +77,7 @@ options:
         default: false
   users:
     description: Users.
-    type: list
-    elements: dict
     default: []
-    suboptions:
-      name:
-        description: Name.
-        type: str
-        required: true
-      password_file:
-        description:
-          - File on the host with the password in its first line. It is set if the server does not let the user in with
-            it. A new user needs it.
-        type: path
-      admin:
-        description: Whether the user may do everything.
-        type: bool
-        default: false
-      grants:
-        description: Rights by database, each V(READ), V(WRITE) or V(ALL).
-        type: dict
-        default: {}
-      exclusive:
-        description: Whether rights on databases that are not named are taken away.
-        type: bool
-        default: true
   allow_data_loss:
     description:
       - Whether data may be deleted by a shorter duration. Without it such a change is refused, in check mode
@@ -110,6 +86,7 @@ options:
     default: false
 extends_documentation_fragment:
   - chainops.infra.influxdb
+  - chainops.infra.influxdb.users
 """
 
 EXAMPLES = r"""
@@ -141,33 +118,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.influxdb.client import Client
 from ..module_utils.influxdb.objects import State, Step, database_steps, policy_steps, query_steps, user_steps
-from ..module_utils.influxdb_module import CONNECTION, run, user_wanted
+from ..module_utils.influxdb_module import ALLOW_DATA_LOSS, CONNECTION, NAME, POLICY, QUERY, USER, run, user_wanted
 
-NAME: dict[str, Any] = {"type": "str", "required": True}
-POLICY: dict[str, Any] = {
-    "name": NAME,
-    "duration": {"type": "str", "required": True},
-    "shard_duration": {"type": "str"},
-    "default": {"type": "bool", "default": False},
-}
-QUERY: dict[str, Any] = {
-    "name": NAME,
-    "query": {"type": "str", "required": True},
-    "resample_every": {"type": "str"},
-    "resample_for": {"type": "str"},
-}
+WHOLE_POLICY = {**POLICY, "duration": {"type": "str", "required": True}}
+WHOLE_QUERY = {**QUERY, "query": {"type": "str", "required": True}}
 DATABASE: dict[str, Any] = {
     "name": NAME,
-    "retention_policies": {"type": "list", "elements": "dict", "default": [], "options": POLICY},
-    "continuous_queries": {"type": "list", "elements": "dict", "default": [], "options": QUERY},
+    "retention_policies": {"type": "list", "elements": "dict", "default": [], "options": WHOLE_POLICY},
+    "continuous_queries": {"type": "list", "elements": "dict", "default": [], "options": WHOLE_QUERY},
     "exclusive_queries": {"type": "bool", "default": False},
-}
-USER: dict[str, Any] = {
-    "name": NAME,
-    "password_file": {"type": "path", "no_log": False},
-    "admin": {"type": "bool", "default": False},
-    "grants": {"type": "dict", "default": {}},
-    "exclusive": {"type": "bool", "default": True},
 }
 
 
@@ -190,9 +149,9 @@ def of_database(state: State, wanted: dict[str, Any]) -> list[Step]:
 def main() -> None:
     spec: dict[str, Any] = {
         **CONNECTION,
+        **ALLOW_DATA_LOSS,
         "databases": {"type": "list", "elements": "dict", "default": [], "options": DATABASE},
         "users": {"type": "list", "elements": "dict", "default": [], "options": USER},
-        "allow_data_loss": {"type": "bool", "default": False},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
 

@@ -24,14 +24,6 @@ options:
     description: Its new name.
     type: str
     required: true
-  copy:
-    description: Id of the copy, or V(latest).
-    type: str
-    default: latest
-  env_file:
-    description: File on the host that describes the repository (C(RESTIC_REPOSITORY=) and so on).
-    type: path
-    default: /etc/chainops/restic/influxdb.env
   scratch_dir:
     description: Directory that is made for the copy's files and removed after it.
     type: path
@@ -40,20 +32,9 @@ options:
     description: Address of the server's backup service.
     type: str
     default: 127.0.0.1:8088
-  influxd:
-    description: The server's program.
-    type: path
-    default: /usr/bin/influxd
-  restic:
-    description: The program C(restic).
-    type: path
-    default: /usr/bin/restic
-  cache_dir:
-    description: Directory of restic's cache.
-    type: path
-    default: /var/cache/influxdb-drill
 extends_documentation_fragment:
   - chainops.infra.influxdb
+  - chainops.infra.influxdb.copy
 """
 
 EXAMPLES = r"""
@@ -87,10 +68,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.influxdb import restore
 from ..module_utils.influxdb.backups import BackupError, Server, valid_name
-from ..module_utils.influxdb.client import InfluxError
 from ..module_utils.influxdb.objects import read
 from ..module_utils.influxdb.restic import Restic
-from ..module_utils.influxdb_module import CONNECTION, client_of
+from ..module_utils.influxdb_module import CONNECTION, COPY, client_of, finish
 
 
 def work(given: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -115,24 +95,14 @@ def work(given: dict[str, Any], check: bool) -> dict[str, Any]:
 def main() -> None:
     spec: dict[str, Any] = {
         **CONNECTION,
+        **COPY,
         "database": {"type": "str", "required": True},
         "new_database": {"type": "str", "required": True},
-        "copy": {"type": "str", "default": "latest"},
-        "env_file": {"type": "path", "default": "/etc/chainops/restic/influxdb.env"},
         "scratch_dir": {"type": "path", "default": "/var/lib/influxdb-restore"},
         "rpc": {"type": "str", "default": "127.0.0.1:8088"},
-        "influxd": {"type": "path", "default": "/usr/bin/influxd"},
-        "restic": {"type": "path", "default": "/usr/bin/restic"},
-        "cache_dir": {"type": "path", "default": "/var/cache/influxdb-drill"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    try:
-        result = work(module.params, module.check_mode)
-    except (BackupError, InfluxError) as error:
-        module.fail_json(msg=f"nothing is restored: {error}")
-    except Exception as error:  # what a library says could hold a secret: a fixed message instead
-        module.fail_json(msg=f"nothing is restored: unexpected {type(error).__name__}")
-    module.exit_json(**result)
+    finish(module, "nothing is restored", lambda: work(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

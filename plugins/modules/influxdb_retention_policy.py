@@ -93,23 +93,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.influxdb.client import Client
 from ..module_utils.influxdb.objects import State, Step, policy_steps
-from ..module_utils.influxdb_module import CONNECTION, run
-
-POLICY: dict[str, Any] = {
-    "name": {"type": "str", "required": True},
-    "duration": {"type": "str"},
-    "shard_duration": {"type": "str"},
-    "default": {"type": "bool", "default": False},
-}
+from ..module_utils.influxdb_module import ALLOW_DATA_LOSS, CONNECTION, POLICY, STATE, run
 
 
 def main() -> None:
     spec: dict[str, Any] = {
         **CONNECTION,
+        **STATE,
+        **ALLOW_DATA_LOSS,
         "database": {"type": "str", "required": True},
         "policies": {"type": "list", "elements": "dict", "required": True, "options": POLICY},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "allow_data_loss": {"type": "bool", "default": False},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     given = module.params

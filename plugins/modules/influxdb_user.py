@@ -17,31 +17,7 @@ description:
 options:
   users:
     description: The users. With O(state=absent) only their names are read.
-    type: list
-    elements: dict
     required: true
-    suboptions:
-      name:
-        description: Name.
-        type: str
-        required: true
-      password_file:
-        description:
-          - File on the host with the password in its first line. It is set if the server does not let the user in with
-            it. A new user needs it.
-        type: path
-      admin:
-        description: Whether the user may do everything.
-        type: bool
-        default: false
-      grants:
-        description: Rights by database, each V(READ), V(WRITE) or V(ALL).
-        type: dict
-        default: {}
-      exclusive:
-        description: Whether rights on databases that are not named are taken away.
-        type: bool
-        default: true
   state:
     description: Whether they exist.
     type: str
@@ -49,6 +25,7 @@ options:
     default: present
 extends_documentation_fragment:
   - chainops.infra.influxdb
+  - chainops.infra.influxdb.users
 """
 
 EXAMPLES = r"""
@@ -80,22 +57,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.influxdb.client import Client
 from ..module_utils.influxdb.objects import State, Step, user_steps
-from ..module_utils.influxdb_module import CONNECTION, run, user_wanted
-
-USER: dict[str, Any] = {
-    "name": {"type": "str", "required": True},
-    "password_file": {"type": "path", "no_log": False},
-    "admin": {"type": "bool", "default": False},
-    "grants": {"type": "dict", "default": {}},
-    "exclusive": {"type": "bool", "default": True},
-}
+from ..module_utils.influxdb_module import CONNECTION, STATE, USER, run, user_wanted
 
 
 def main() -> None:
     spec: dict[str, Any] = {
         **CONNECTION,
+        **STATE,
         "users": {"type": "list", "elements": "dict", "required": True, "options": USER},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     given = module.params
