@@ -63,6 +63,10 @@ notes:
     C(ports), as in C({geth_p2p_port: tcp+udp, geth_ws_port: {protocol: tcp, when: geth_ws_enabled}}), are at most
     65535, 0 is off, and no two of one host may be equal.
   - >-
+    C(release), as in C(geth_releases), is for a role that installs one with M(chainops.infra.release). C(geth_version)
+    must name an entry of it, with a C(url) (C(https://), or relative to C(geth_release_base_url)), a SHA-256 as
+    C(checksum) (or in C(geth_release_checksum)) and, where it has a C(signature_url), a whole C(fingerprint).
+  - >-
     A name may be a path into a dictionary (C(policy.max_age_slots), or C(nodes.*.port) for every key). Lists are
     checked item by item.
   - >-

@@ -168,6 +168,9 @@ def test_a_role_s_page(tmp_path: Path) -> None:
         "description": ["Runs C(node)."],
         "options": {
             "node_port": {"type": "int", "default": 8545, "description": "TCP port of HTTP."},
+            "node_version": {"type": "str", "default": "1.0", "description": "Version."},
+            "node_releases": {"type": "dict", "default": {}, "description": "Releases."},
+            "node_release_checksum": {"type": "str", "default": "", "description": "Its sum."},
             "node_key": {"type": "str", "required": True, "no_log": True, "description": ["Path."]},
             "node_policy": {
                 "type": "dict",
@@ -180,6 +183,7 @@ def test_a_role_s_page(tmp_path: Path) -> None:
     rules = {
         "ranges": {"node_policy.age": [1, None]},
         "ports": {"node_port": "tcp"},
+        "release": "node_releases",
         "checks": [{"that": "node_port != 1", "message": "node_port = {{ node_port }}: not 1"}],
         "site": [{"agree": ["node_port"], "message": "alike"}],
     }
@@ -196,7 +200,10 @@ def test_a_role_s_page(tmp_path: Path) -> None:
         "### node_key\n\nstr; **required**; never shown\n\nPath.\n",
         "### node_policy\n\ndict; `node_policy.age` at least 1; default `{age: 3}`\n\nLimits.\n\n",
         "Limits.\n\n- `age` (int; default `3`): Slots.\n",
-        "## Refused before any host is touched\n\n- must hold: `node_port != 1`\n",
+        "### node_version\n\nstr; a version: letters, digits, '.', '_', '+' and '-'; default `1.0`\n",
+        "## Refused before any host is touched\n\n- `node_version` names an entry of `node_releases`, of which `url` ",
+        " `checksum` is a SHA-256 (or that is in `node_release_checksum`) and, where there is a `signature_url`, ",
+        "\n- must hold: `node_port != 1`\n",
         "- equal on all hosts: `node_port`\n",
     ):
         assert part in page

@@ -5,6 +5,7 @@
 mistake   one wrong thing and how a value is shown
 spec      one value against one option of an argument spec
 rules     meta/preflight.yml of a role: ranges, patterns, ports, checks
+releases  the rule about the release that a role installs
 names     variables that nobody reads, and what was probably meant
 collection  roles and layers of this collection, read from disk
 site      hosts x roles: values worked out in each host's context, every mistake collected

@@ -11,7 +11,8 @@ from ansible.errors import AnsibleError
 
 from .collection import Role
 from .mistake import Mistake, from_vault, origin
-from .rules import check_pattern, check_range, option_of, port_numbers
+from .releases import check_release
+from .rules import check_pattern, check_range, option_of, port_numbers, release_option, release_patterns
 from .scope import NeedsFacts, Scope, Unset, reason, templates
 from .spec import Problem, allowed, check_value, holds_secret
 
@@ -82,6 +83,8 @@ def check_role(host: str, role: Role, scope: Scope, again: bool = False) -> Role
         options = {name for name in options if result.option_may_read_facts(name)}
         checks = [check for check in checks if result.may_read_facts(check, options)]
         site = []
+        beside = {role.rules.release, *release_patterns(role.rules.release, role.options)}
+        options |= beside & set(role.options) if beside & options else set()
         options |= set(role.options) & role.reads([checks, site])
     for error in role.errors:
         result.mistake("", error)
@@ -94,6 +97,8 @@ def check_role(host: str, role: Role, scope: Scope, again: bool = False) -> Role
     read = role.reads([checks, site])
     result.scope = with_values.settled(name for name in role.variables if name in read)
     check_rules(result)
+    for problem, about in check_release(role.rules.release, role.options, result.values, result.hidden):
+        result.mistake(problem.path, problem.text, tuple(place for name in about for place in result.where(name)))
     for check in checks:
         run_check(result, check)
     return result
@@ -146,13 +151,14 @@ def record(result: RoleOnHost, name: str, problems: list[Problem]) -> None:
 def check_rules(result: RoleOnHost) -> None:
     """Ranges, patterns and ports of meta/preflight.yml."""
     rules, values, hidden = result.role.rules, result.values, result.hidden
-    for name in [*rules.ranges, *rules.patterns, *rules.ports]:
+    release = [rules.release, release_option(rules.release, "version")] if rules.release else []
+    for name in [*rules.ranges, *rules.patterns, *rules.ports, *release]:
         if option_of(name) not in result.role.options:
             result.mistake(name, f"stands in roles/{result.role.name}/meta/preflight.yml but is no option of the role")
     for name, bounds in rules.ranges.items():
         if option_of(name) in values:
             record(result, name, check_range(name, bounds, values[option_of(name)], option_of(name) in hidden))
-    for name, pattern in rules.patterns.items():
+    for name, pattern in {**rules.patterns, **release_patterns(rules.release, result.role.options)}.items():
         if option_of(name) in values:
             record(result, name, check_pattern(name, pattern, values[option_of(name)], option_of(name) in hidden))
     for name, port in rules.ports.items():

@@ -6,6 +6,7 @@ ranges:   {geth_p2p_port: [1, 65535]}            inclusive; null leaves one end 
 patterns: {geth_network_id: {regex: '…', means: 'a hexadecimal hash of 32 bytes'}}   the whole value must match
 ports:    {geth_p2p_port: tcp+udp}               must be 1-65535 (0 is off), and no two ports of one host may be equal
           {geth_ws_port: {protocol: tcp, when: geth_ws_enabled}}
+release:  geth_releases                          geth_version names an entry of it, which is whole (see releases.py)
 known:    [geth_note]                            names with the role's prefix that are no options
 checks:   [{that: …, message: …, when: …}]       on every host, with its variables
 site:     [{that: …, message: …, when: …}]       once, with preflight_hosts: [{name, group_names, <option>, site_*}]
@@ -25,7 +26,21 @@ from dataclasses import dataclass, field
 from .mistake import show
 from .spec import Problem
 
-KEYS = ("ranges", "patterns", "ports", "known", "checks", "site")
+KEYS = ("ranges", "patterns", "ports", "release", "known", "checks", "site")
+RELEASES = "_releases"
+# What is beside <role>_releases: <role>_version, and of the others those that the role has.
+RELEASE_PATTERNS = {
+    "version": {"regex": "[0-9A-Za-z][0-9A-Za-z._+-]*", "means": "a version: letters, digits, '.', '_', '+' and '-'"},
+    "release_checksum": {
+        "regex": "(sha256:[0-9a-f]{64})?",
+        "means": "empty, or sha256: and 64 lower-case hexadecimal digits",
+    },
+    "release_base_url": {
+        "regex": r"(https://[^\s?#@]+)?",
+        "means": "empty, or the URL of a mirror that begins with https://",
+    },
+    "release_ca_path": {"regex": r"(/[^\s]+)?", "means": "empty, or an absolute path on the host"},
+}
 CHECK_KEYS = {"that", "message", "when"}
 COMPARISON_KEYS = {"agree", "unique", "among", "message", "when"}
 PROTOCOLS = ("tcp", "udp", "tcp+udp")
@@ -38,6 +53,7 @@ class Rules:
     ranges: dict[str, list[t.Any]] = field(default_factory=dict)
     patterns: dict[str, dict[str, str]] = field(default_factory=dict)
     ports: dict[str, t.Any] = field(default_factory=dict)
+    release: str = ""
     known: list[str] = field(default_factory=list)
     checks: list[dict[str, t.Any]] = field(default_factory=list)
     site: list[dict[str, t.Any]] = field(default_factory=list)
@@ -80,6 +96,9 @@ def check_form(rules: Rules) -> list[str]:
             errors.append(
                 f"ports: {name} must be one of {', '.join(PROTOCOLS)} or {{protocol, when}}, got {show(port)}"
             )
+    if not isinstance(rules.release, str) or (rules.release and not rules.release.endswith(RELEASES)):
+        errors.append(f"release must name a variable that ends in {RELEASES}, got {show(rules.release)}")
+        rules.release = ""
     for index, item in enumerate(rules.checks):
         if not isinstance(item, dict) or not {"that", "message"} <= set(item) <= CHECK_KEYS:
             errors.append(f"checks[{index}] must be {{that, message, when}}, got {show(item)}")
@@ -91,6 +110,19 @@ def check_form(rules: Rules) -> list[str]:
         if not good:
             errors.append(f"site[{index}] must be {{that, message, when}} or {{agree | unique, among, message, when}}")
     return errors
+
+
+def release_option(release: str, part: str) -> str:
+    """The option beside <role>_releases, as version for geth_version."""
+    return f"{release.removesuffix(RELEASES)}_{part}"
+
+
+def release_patterns(release: str, options: t.Container[str]) -> dict[str, dict[str, str]]:
+    """The patterns that come with a release, of the options that the role has."""
+    if not release:
+        return {}
+    patterns = {release_option(release, part): pattern for part, pattern in RELEASE_PATTERNS.items()}
+    return {name: pattern for name, pattern in patterns.items() if name in options}
 
 
 def option_of(name: str) -> str:

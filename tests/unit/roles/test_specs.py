@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from ansible_collections.chainops.infra.plugins.plugin_utils.preflight import rules, spec
+from ansible_collections.chainops.infra.plugins.plugin_utils.preflight import releases, rules, spec
 
 from tests.unit.roles.role_files import ROLES, ROOT, RoleFiles, used_in
 
@@ -97,8 +97,16 @@ def test_the_rules_of_preflight_can_be_read(role: RoleFiles) -> None:
     named = [*parsed.ranges, *parsed.patterns, *parsed.ports]
     for item in parsed.site:
         named += [*item.get("agree", []), *item.get("unique", [])]
+    if parsed.release:
+        named += [parsed.release, rules.release_option(parsed.release, "version")]
     assert [name for name in named if rules.option_of(name) not in role.options] == []
     assert [name for name in parsed.known if not name.startswith(f"{role.name}_")] == []
+
+
+@each_role
+def test_a_role_that_installs_a_release_has_the_rule_about_it(role: RoleFiles) -> None:
+    installs = any("chainops.infra.release" in task for task in role.all_tasks)
+    assert rules.parse(role.rules).release == (f"{role.name}_releases" if installs else "")
 
 
 @each_role
@@ -114,10 +122,12 @@ def test_plain_defaults_keep_the_rules(role: RoleFiles) -> None:
         default = role.defaults.get(rules.option_of(name))
         if default is not None and "{{" not in str(default):
             problems += rules.check_range(name, bounds, default)
-    for name, pattern in parsed.patterns.items():
+    for name, pattern in {**parsed.patterns, **rules.release_patterns(parsed.release, role.options)}.items():
         default = role.defaults.get(rules.option_of(name))
         if default is not None and "{{" not in str(default):
             problems += rules.check_pattern(name, pattern, default)
+    if role.defaults.get(parsed.release):
+        problems += [found for found, _about in releases.check_release(parsed.release, role.options, role.defaults)]
     assert [f"{problem.path} {problem.text}" for problem in problems] == []
 
 

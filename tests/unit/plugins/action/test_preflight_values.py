@@ -138,7 +138,7 @@ def test_patterns_match_the_whole_value() -> None:
 @pytest.mark.parametrize(
     ("data", "error"),
     [
-        ({"rangs": {}}, "has the unknown key rangs: known are ranges, patterns, ports, known, checks, site"),
+        ({"rangs": {}}, "has the unknown key rangs: known are ranges, patterns, ports, release, known, checks, site"),
         ({"ranges": {"a": 5}}, "ranges: a must be [lowest, highest], got 5"),
         (
             {"ports": {"a": "sctp"}},
@@ -147,6 +147,8 @@ def test_patterns_match_the_whole_value() -> None:
         ({"checks": [{"that": "a"}]}, 'checks[0] must be {that, message, when}, got {"that": "a"}'),
         ({"site": [{"agree": ["a"], "unique": ["b"], "message": "m"}]}, "site[0] must be"),
         ({"patterns": {"a": {"regex": "("}}}, "patterns: a must be {regex, means}"),
+        ({"release": "geth_version"}, 'release must name a variable that ends in _releases, got "geth_version"'),
+        ({"release": {"geth_releases": "geth_version"}}, "release must name a variable that ends in _releases"),
         ("text", "is neither a dictionary nor a list of checks"),
     ],
 )
