@@ -102,7 +102,8 @@ def test_profiles(secrets: Path, profile: str, disk: tuple[str, str, str], evict
     assert int(read["maxmemory"]) == 16384 * percent // 100 * 2**20
     assert read["io-threads"] == "4"
     unit = given.template("redis-server.service.j2")
-    assert f"RestartSec={15 if profile == 'cache' else 1}\n" in unit
+    # what survives a kill of the server need not wait for a failover
+    assert f"RestartSec={1 if profile.startswith('durable') else 15}\n" in unit
     assert refused(given) == []
 
 
@@ -118,6 +119,12 @@ def test_profiles(secrets: Path, profile: str, disk: tuple[str, str, str], evict
         ),
         ("redis", {"redis_profile": "cache", "redis_eviction": "noeviction"}, "would refuse writes when it is full"),
         ("redis", {"redis_profile": "cache", "redis_restart_delay_s": 1}, "redis_restart_delay_s = 1 is too short"),
+        ("redis", {"redis_profile": "snapshot", "redis_restart_delay_s": 9}, "redis_restart_delay_s = 9 is too short"),
+        (
+            "redis",
+            {"redis_profile": "snapshot", "redis_restart_delay_s": 15, "redis_down_after_ms": 9000},
+            "At least 7 s more than redis_down_after_ms = 9000",
+        ),
         ("redis", {"redis_memory_mb": 9000}, "redis_memory_mb = 9000 does not fit the host's 16384 MiB"),
         ("redis", {"redis_memory_share_percent": 60}, "does not fit the host's 16384 MiB"),
         ("redis", {"redis_agent_max_age_ms": 600}, "redis_agent_max_age_ms = 600 must be at least"),
