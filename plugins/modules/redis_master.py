@@ -12,7 +12,8 @@ description:
   - With O(state=known), waits until the Sentinels name one master, every replica has its link to it and the Sentinels
     know each other, and says who it is.
   - With O(state=moved), has the Sentinels make a replica master. Before that the old one takes no more writes (they
-    wait, for ten seconds at most), and a replica has caught up, so that nothing that was acknowledged is lost.
+    wait, for ten seconds at most), and every replica that they could choose has caught up, so that nothing that was
+    acknowledged is lost.
   - Run it on a host of the role C(redis_sentinel), whose file says who is who.
 options:
   state:

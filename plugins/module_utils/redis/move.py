@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from .bring import ASK_SECONDS, POLL_SECONDS, Bringer, TopologyError, Wish
-from .resp import Client, Node, RedisError, Unreachable, info
+from .resp import Client, Node, RedisError, Unreachable, info, pairs
 from .topology import Store
 
 # Longest pause of writes; it ends by itself if everything else fails.
@@ -58,16 +58,27 @@ class Mover:
         self.moved = True
         if check:
             return
+        candidates = self._candidates()
         begun = time.monotonic()
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(Client(old.node, self.wish.server_access, ASK_SECONDS))
             client.call("CLIENT", "PAUSE", PAUSE_SECONDS * 1000, "WRITE")
             stack.callback(resume, client)
-            caught_up(client)
+            caught_up(client, candidates)
             self._ask_sentinel()
             self._wait_for_another(old.node, timeout)
         self.waited = round(time.monotonic() - begun, 1)
         self.settle(timeout, repair=True)
+
+    def _candidates(self) -> dict[Node, str]:
+        """Everybody whom the Sentinel could choose: it goes by what each told it, up to ten seconds ago."""
+        host = self.wish.sentinels[0]
+        with Client(host.node, self.wish.sentinel_access, ASK_SECONDS) as sentinel:
+            known = [pairs(reply) for reply in sentinel.call("SENTINEL", "REPLICAS", self.wish.watched)]
+        # one that was taken away stays on its list, and is never chosen
+        nodes = [Node(each["ip"], int(each["port"])) for each in known if "s_down" not in each.get("flags", "")]
+        ours = {store.node: store.name for store in self.bringer.stores if store.node != self.master.node}
+        return {node: str(node) for node in nodes} | ours
 
     def _ask_sentinel(self) -> None:
         host = self.wish.sentinels[0]
@@ -87,21 +98,24 @@ class Mover:
             time.sleep(0.1)
 
 
-def caught_up(client: Client) -> None:
-    """Until a replica has all that the master has; without that the failover would lose it."""
+def caught_up(client: Client, candidates: dict[Node, str]) -> None:
+    """Until every candidate has all that the master has: whoever is chosen without it would lose the rest."""
     deadline = time.monotonic() + CATCH_UP_SECONDS
+    said = info(client.call("INFO", "replication"))
+    # as writes are held back, what comes later are pings: one a second, as often as replicas say where they are
+    wanted = int(said["master_repl_offset"])
     while True:
-        said = info(client.call("INFO", "replication"))
-        offsets = [
-            int(dict(part.split("=", 1) for part in value.split(","))["offset"])
-            for name, value in said.items()
-            if name.startswith("slave") and "state=online" in value
-        ]
-        if offsets and max(offsets) >= int(said["master_repl_offset"]):
+        lines = [value for name, value in said.items() if name.startswith("slave") and "state=online" in value]
+        replicas = [dict(part.split("=", 1) for part in line.split(",")) for line in lines]
+        have = {Node(each["ip"], int(each["port"])) for each in replicas if int(each["offset"]) >= wanted}
+        behind = [name for node, name in candidates.items() if node not in have]
+        if candidates and not behind:
             return
         if time.monotonic() > deadline:
-            raise TopologyError("no replica caught up, so nothing was moved")
+            words = f"{', '.join(sorted(behind))} did not catch up" if behind else "there is no replica"
+            raise TopologyError(f"{words}, so nothing was moved")
         time.sleep(0.05)
+        said = info(client.call("INFO", "replication"))
 
 
 def resume(client: Client) -> None:

@@ -69,15 +69,25 @@ def test_check_mode_moves_nothing(disk: OnDisk, site: Site) -> None:
     assert site.writes == []
 
 
-def test_nothing_is_moved_where_no_replica_has_everything(
-    disk: OnDisk, site: Site, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("behind", "words"), [((1,), "db-b"), ((2,), "db-c"), ((1, 2), "db-b, db-c")])
+def test_nothing_is_moved_while_one_that_could_be_chosen_lacks_something(
+    disk: OnDisk, site: Site, behind: tuple[int, ...], words: str
 ) -> None:
-    told = Fake._info
-    monkeypatch.setattr(Fake, "_info", lambda own: told(own).replace("offset=100", "offset=99"))
+    for index in behind:
+        site.servers[index].offset = 99
     result = run(disk, state="moved")
-    assert result["failed"] and "no replica caught up, so nothing was moved" in result["msg"]
+    assert result["failed"] and f"{words} did not catch up, so nothing was moved" in result["msg"]
     assert [call for call in site.sentinels[0].calls if call[1] == "FAILOVER"] == []
     assert ("CLIENT", "UNPAUSE") in site.servers[0].calls
+
+
+def test_a_replica_that_only_sentinel_knows_counts_until_it_is_gone(disk: OnDisk, site: Site) -> None:
+    other = Fake(site, "db-x", follows=site.servers[0].node, offset=99)
+    site.servers.append(other)
+    result = run(disk, state="moved")
+    assert result["failed"] and f"{other.node} did not catch up, so nothing was moved" in result["msg"]
+    other.flags = "s_down,slave,disconnected"
+    assert run(disk, state="moved")["master"] == "db-b"
 
 
 def test_sentinels_that_name_nobody_else_are_a_failure(

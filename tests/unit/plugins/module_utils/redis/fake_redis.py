@@ -36,6 +36,8 @@ class Fake:
     # a server's state
     follows: Node | None = None
     linked: bool = True
+    offset: int = 100
+    flags: str = "slave"
     keys: dict[str, str] = field(default_factory=dict)
     loading: bool = False
     config: dict[str, str] = field(default_factory=dict)
@@ -135,7 +137,8 @@ class Fake:
             "master_repl_offset:100",
         ]
         for index, other in enumerate(replicas):
-            lines.append(f"slave{index}:ip={other.node.address},port={other.node.port},state=online,offset=100,lag=0")
+            address, port = other.node.address, other.node.port
+            lines.append(f"slave{index}:ip={address},port={port},state=online,offset={other.offset},lag=0")
         if self.follows:
             lines += [f"master_host:{self.follows.address}", f"master_port:{self.follows.port}"]
             lines += [f"master_link_status:{'up' if self.linked else 'down'}", "master_last_io_seconds_ago:0"]
@@ -168,7 +171,9 @@ class Fake:
         elif command == "REPLICAS":
             known = [each for each in self.site.servers if each.follows == self.master or each.node in self.site.known]
             return [
-                ["ip", each.node.address, "port", str(each.node.port)] for each in known if each.node != self.master
+                ["ip", each.node.address, "port", str(each.node.port), "flags", each.flags]
+                for each in known
+                if each.node != self.master
             ]
         return "+OK"
 
