@@ -119,12 +119,17 @@ HELP = {
 }
 
 
+def decimal(value: float) -> str:
+    """A time in seconds has ten digits: the six of :g would move it by hours."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
 def publish(path: Path, figures: dict[str, float]) -> None:
     """Figures for the textfile collector; the time of the last green drill is kept from the file of before."""
     lines = []
     for name, text in HELP.items():
         full = f"chainops_influxdb_drill_{name}"
-        lines += [f"# HELP {full} {text}", f"# TYPE {full} gauge", f"{full} {figures.get(name, 0):g}"]
+        lines += [f"# HELP {full} {text}", f"# TYPE {full} gauge", f"{full} {decimal(figures.get(name, 0))}"]
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_text("\n".join(lines) + "\n", encoding="utf-8")

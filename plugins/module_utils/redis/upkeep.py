@@ -46,7 +46,9 @@ def note(state: Path, **values: float) -> None:
     for name, text in HELP.items():
         if name in known:
             full = f"chainops_redis_{name}"
-            lines += [f"# HELP {full} {text}", f"# TYPE {full} gauge", f"{full} {known[name]:.10g}"]
+            # in plain decimals: a copy may have more bytes than :g has digits
+            value = f"{known[name]:.3f}".rstrip("0").rstrip(".")
+            lines += [f"# HELP {full} {text}", f"# TYPE {full} gauge", f"{full} {value}"]
     write(state / "metrics.prom", "\n".join([*lines, ""]))
 
 

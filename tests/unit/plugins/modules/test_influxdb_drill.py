@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,14 @@ def test_green(site: Site) -> None:
     assert figure(site, "success") == 1 and figure(site, "last_success_timestamp_seconds") > 0
     assert json.loads(Path(result["report"]).read_text())["copy"] == result["copy"]
     assert not (site.folder / "scratch").exists()
+
+
+def test_a_time_is_exact_to_the_second(site: Site) -> None:
+    """Six digits, as :g writes, are a time of up to an hour and a half ago."""
+    before = int(time.time())
+    drill(site)
+    assert before <= figure(site, "last_run_timestamp_seconds") <= time.time() + 1
+    assert "e+" not in (site.folder / "drill.prom").read_text()
 
 
 def test_check_mode_only_names_the_copy(site: Site) -> None:

@@ -100,6 +100,14 @@ def test_a_copy_is_checked_marked_and_sent(host: Host) -> None:
     assert "chainops_redis_copy_turn 0" in host.figures and "chainops_redis_copy_success 1" in host.figures
 
 
+def test_figures_are_plain_decimals(tmp_path: Path) -> None:
+    """A copy of more than 9 GiB has more digits than :g was told to write."""
+    upkeep.note(tmp_path, copy_bytes=12_345_678_901, copy_last_success_timestamp_seconds=1767571234.567, copy_success=0)
+    lines = (tmp_path / "metrics.prom").read_text().splitlines()
+    assert "chainops_redis_copy_bytes 12345678901" in lines and "chainops_redis_copy_success 0" in lines
+    assert "chainops_redis_copy_last_success_timestamp_seconds 1767571234.567" in lines
+
+
 @pytest.mark.parametrize("fault", ["rdb", "repository"])
 def test_a_copy_that_fails_is_red(host: Host, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     first = min((1, 2), key=lambda index: host.disk.site.servers[index].node.port)
