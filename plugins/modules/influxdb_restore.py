@@ -11,8 +11,10 @@ author: The chainops.infra authors (@chainops)
 description:
   - Fetches a copy from the repository, checks it, restores one database of it under a new name beside the real ones,
     and counts the points of every series against the copy's manifest.
-  - Nothing that exists is touched. If the counts differ, the new database is dropped again and the task fails.
-  - A new database that exists already is left as it is.
+  - Nothing that exists is touched. If the counts differ or cannot be made, the new database is dropped again and the
+    task fails.
+  - A new database that exists already is left as it is. The task fails if it is what a run that was killed has left,
+    which a file in C(SCRATCH_DIR.unfinished) tells.
   - Policies come with it, so what is older than they keep is deleted within half an hour. Continuous queries and users
     do not.
 options:
@@ -80,6 +82,7 @@ def work(given: dict[str, Any], check: bool) -> dict[str, Any]:
             raise BackupError(f"{name!r} is no plain name of a database: letters, digits, '_', '.' and '-'")
     client = client_of(given)
     if given["new_database"] in read(client).databases:
+        restore.refuse_unfinished(given["scratch_dir"], given["new_database"])
         return {"changed": False}
     repository = Restic.from_file(given["env_file"], given["cache_dir"], binary=given["restic"])
     diff = {"before": "", "after": f"database {names[1]}, as {names[0]} in the copy\n"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 from . import backups, influxql
 from .backups import BackupError
+from .client import InfluxError
 from .restic import Restic
 from .scratch import Scratch
 
@@ -89,6 +91,31 @@ def drill(restic: Restic, copy: str, place: str, influxd: str, user: str) -> dic
         }
 
 
+def mark(place: str, new: str) -> Path:
+    """A file that is there while a database is restored and not yet counted, whatever ends the run."""
+    return Path(f"{place}.unfinished", new)
+
+
+def begun(place: str, new: str, copy: str) -> None:
+    path = mark(place, new)
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f"{copy}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def refuse_unfinished(place: str, new: str) -> None:
+    """A database that is there, of which no run has said that it is whole."""
+    path = mark(place, new)
+    if path.is_file():
+        copy = path.read_text(encoding="utf-8").strip()
+        raise BackupError(
+            f"{new} is what a restore of copy {copy} left that did not end, and may lack points: drop it "
+            f"(DROP DATABASE {influxql.name(new)}) and run this again, or remove {path} to keep it as it is"
+        )
+
+
 def into_new(restic: Restic, copy: str, place: str, server: backups.Server, names: tuple[str, str]) -> dict[str, Any]:
     """Restore one database under a new name beside the real ones, and count."""
     database, new = names
@@ -96,15 +123,21 @@ def into_new(restic: Restic, copy: str, place: str, server: backups.Server, name
         picked = chosen(restic, copy)
         manifest = fetch(restic, picked, directory / "copy", database)
         words = [server.influxd, "restore", "-portable", "-host", server.rpc, "-db", database, "-newdb", new]
+        begun(place, new, picked["short_id"])
         try:
             backups.run([*words, str(directory / "copy")], "influxd restore", timeout=12 * 3600)
             wrong, compared = backups.compare(server.client, manifest, {database: new})
             if wrong:
                 raise BackupError(f"{len(wrong)} differences to the manifest, such as {'; '.join(wrong[:3])}")
-        except BackupError:
-            # It is new and not whole: nobody can have used it yet.
-            server.client.query(f"DROP DATABASE {influxql.name(new)}", post=True)
+        except Exception as error:
+            # It is new and nobody has counted it: nobody can have used it yet.
+            try:
+                server.client.query(f"DROP DATABASE {influxql.name(new)}", post=True)
+            except InfluxError as other:
+                raise BackupError(f"{error}; and {new} could not be dropped again: {other}") from None
+            mark(place, new).unlink()
             raise
+        mark(place, new).unlink()
         return {"copy": picked["short_id"], "age_hours": round(age_hours(picked), 2), "series": compared}
 
 

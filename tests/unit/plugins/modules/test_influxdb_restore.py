@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,61 @@ def test_what_is_not_whole_is_dropped(site: Site, monkeypatch: pytest.MonkeyPatc
     result = restore(site)
     assert "7 points instead of 8" in result["msg"]
     assert site.fake.statements[-1] == 'DROP DATABASE "chain_restored"'
+
+
+class Unanswering:
+    """A server that gives up on the counts, as it does after query-timeout."""
+
+    def __init__(self, site: Site, drops: bool) -> None:
+        self.execute, self.drops = site.fake.execute, drops
+
+    def __call__(self, statement: str) -> dict[str, Any]:
+        if statement.startswith("SELECT") or (statement.startswith("DROP") and not self.drops):
+            return {"error": "query-timeout limit exceeded"}
+        return self.execute(statement)
+
+
+def test_what_could_not_be_counted_is_dropped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site.fake, "execute", Unanswering(site, drops=True))
+    result = restore(site)
+    assert result["failed"] and "query-timeout" in result["msg"]
+    assert site.fake.statements[-1] == 'DROP DATABASE "chain_restored"'
+    monkeypatch.undo()
+    site.fake.add_database("chain_restored")
+    assert restore(site) == {"changed": False}, "one that somebody makes afterwards is theirs"
+
+
+def test_what_could_neither_be_counted_nor_dropped_is_no_success_of_the_next_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.fake, "execute", Unanswering(site, drops=False))
+    assert "chain_restored could not be dropped again" in restore(site)["msg"]
+    monkeypatch.undo()
+    site.fake.add_database("chain_restored")
+    for check in (True, False):
+        result = restore(site, check=check)
+        assert result["failed"] and 'DROP DATABASE "chain_restored"' in result["msg"], result
+    site.fake.databases.pop("chain_restored")
+    assert restore(site)["changed"]
+
+
+def test_what_a_killed_run_left_is_no_success_of_the_next(site: Site) -> None:
+    killer = site.folder / "killer"
+    killer.write_text(f'#!/bin/sh\n{site.influxd} "$@"\nkill -KILL $PPID\n')
+    killer.chmod(0o755)
+    child = os.fork()
+    if not child:
+        restore(site, influxd=str(killer))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    site.fake.add_database("chain_restored")
+    shutil.rmtree(site.folder / "scratch")
+    result = restore(site)
+    assert result["failed"] and "did not end, and may lack points" in result["msg"] and "copy 00000000" in result["msg"]
+    site.fake.databases.pop("chain_restored")
+    assert restore(site)["changed"] and list((site.folder / "scratch.unfinished").iterdir()) == []
+    site.fake.add_database("chain_restored")
+    assert restore(site) == {"changed": False}
 
 
 def test_a_missing_file_is_found_before_the_server_is_touched(site: Site) -> None:
