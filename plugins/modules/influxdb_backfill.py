@@ -13,8 +13,9 @@ description:
     after the other, up to the last bucket that is over.
   - Each window is computed and compared with what the target holds first. Nothing is written where that is the same,
     so a second run changes nothing, and one that was killed is continued by the next.
-  - A finite policy of the source bounds how far it goes back, as buckets of which raw points are gone already would
-    replace better ones.
+  - A finite policy of the source and its oldest shard bound how far it goes back, as buckets of which raw points are
+    gone already would replace better ones. So the first bucket that is computed is one that begins in or after that
+    shard.
 options:
   database:
     description: The database that holds the continuous queries.
@@ -69,24 +70,30 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.influxdb import backfill, influxql
+from ..module_utils.influxdb import backfill, counts, influxql
 from ..module_utils.influxdb.client import InfluxError
 from ..module_utils.influxdb.objects import Database, existing, read
 from ..module_utils.influxdb_module import CONNECTION, client_of, finish
 
 
-def oldest(database: Database, name: str, text: str, now: int) -> int:
-    """From when on every raw point of the query must still be there."""
+def oldest(database: Database, name: str, text: str, shards: list[counts.Shard], now: int) -> int:
+    """From when on every raw point of the query that there ever was must still be there."""
     words = influxql.normal(text)
-    kept = [
-        policy.duration
+    sources = {
+        source
         for index, word in enumerate(words)
         if word == ("keyword", "FROM")
-        for source, policy in database.policies.items()
+        for source in database.policies
         if words[index + 1 : index + 4 : 2] == [("name", name), ("name", source)]
-    ]
-    finite = [duration for duration in kept if duration]
-    return now - min(finite) if finite else 0
+    }
+    bounds = [0]
+    for source in sources:
+        # The policy says what will go; it may have been shorter once, so the shards say what has gone.
+        if kept := database.policies[source].duration:
+            bounds.append(now - kept)
+        if starts := [each.start for each in shards if (each.database, each.policy) == (name, source)]:
+            bounds.append(min(starts))
+    return max(bounds)
 
 
 def work(given: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -101,7 +108,8 @@ def work(given: dict[str, Any], check: bool) -> dict[str, Any]:
     result: dict[str, dict[str, int]] = {}
     for name in given["queries"] or sorted(database.queries):
         text = database.queries[name]
-        begin = max(start, oldest(database, given["database"], text, now))
+        # looked at for each, as the query before may have taken hours
+        begin = max(start, oldest(database, given["database"], text, counts.shards(client), time.time_ns()))
         query = backfill.parse(text)
         result[name] = backfill.run(client, query, backfill.windows(query, begin, min(end, now), chunk), check)
     lines = [f"{name}: {done['written_points']} of {done['points']} points\n" for name, done in result.items()]

@@ -86,6 +86,47 @@ def test_never_before_the_raw_points_begin(server: Asked) -> None:
     assert time.time_ns() - 7 * DAY <= oldest <= time.time_ns() - 7 * DAY + HOUR
 
 
+class Coarse(Rungs):
+    """A rung of two days that counts the hours with raw points, of which there are none before ``begin``."""
+
+    step = 48 * HOUR
+
+    def __init__(self, begin: int) -> None:
+        super().__init__()
+        self.begin = begin
+
+    def __call__(self, statement: str) -> list[dict[str, Any]]:
+        start, end = (int(text) for text in re.findall(r"time >?<?=? ?(\d{10,})", statement))
+        buckets = range(start, end, self.step)
+        hours = {at: sum(1 for hour in range(at, at + self.step, HOUR) if hour >= self.begin) for at in buckets}
+        if " INTO " in statement:
+            self.target |= {at: found for at, found in hours.items() if found}
+            return []
+        held = self.target if "SELECT *" in statement else hours
+        values = [[at, held[at]] for at in buckets if held.get(at)]
+        return [{"name": "chain", "columns": ["time", "hours"], "values": values}] if values else []
+
+
+@pytest.mark.parametrize("kept", ["0s", "1440h0m0s"])
+def test_a_bucket_of_which_raw_points_are_gone_is_left_as_it_is(server: Asked, kept: str) -> None:
+    """The policy of the raw points was shorter once: they begin in the middle of a bucket that was right."""
+    fake = server.fake
+    fake.databases["chain"]["policies"]["raw"][0] = kept
+    fake.databases["chain"]["queries"]["h1"] = TEXT.replace("time(1h)", "time(48h)")
+    partial = (time.time_ns() - 12 * DAY) // Coarse.step * Coarse.step
+    begin = partial + DAY
+    for number, day in enumerate((0, 1, 2)):
+        span = [f"{time.strftime('%FT%TZ', time.gmtime((begin + (day + end) * DAY) // SECOND))}" for end in (0, 1)]
+        fake.shards.append([number, "chain", "raw", number, *span, "", ""])
+    fake.shards.append([9, "chain", "h1", 9, "2020-01-01T00:00:00Z", "2020-01-08T00:00:00Z", "", ""])
+    rung = fake.selects = Coarse(begin)
+    rung.target = {partial - Coarse.step: 48, partial: 48}
+    result = server.run(influxdb_backfill, database="chain", start="40d")
+    assert result["changed"] and min(rung.target) == partial - Coarse.step
+    assert set(rung.target.values()) == {48}, "a right value was replaced by one of the points that are left"
+    assert len(rung.target) > 4
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
