@@ -20,6 +20,7 @@ import base64
 import contextlib
 import http.client
 import json
+import queue
 import ssl
 import sys
 import threading
@@ -68,19 +69,8 @@ class Store:
         body = {
             name: base64.b64encode(text.encode()).decode() for name, text in (("key", self.prefix), ("range_end", end))
         }
-        trouble = Unknown("no etcd")
-        for host in self.hosts:
-            try:
-                answer = fetch(f"https://{host}/v3/kv/range", self.tls, body)
-                break
-            except Unknown as error:
-                trouble = error
-        else:
-            raise trouble
-        if "header" not in answer:
-            raise Unknown(f"etcd: {answer}")
         found = {}
-        for each in answer.get("kvs", []):
+        for each in self.ask(body).get("kvs", []):
             try:
                 value = json.loads(base64.b64decode(each["value"]))
             except ValueError:
@@ -88,6 +78,29 @@ class Store:
             if isinstance(value, dict):
                 found[base64.b64decode(each["key"]).decode().removeprefix(self.prefix)] = value
         return found
+
+    def ask(self, body: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The first answer of any endpoint. All are asked at once: the host that has just died may be one of them."""
+        answers: queue.SimpleQueue[dict[str, t.Any] | Unknown] = queue.SimpleQueue()
+        for host in self.hosts:
+            threading.Thread(target=self.ask_one, args=(host, body, answers), daemon=True).start()
+        trouble: object = "no etcd"
+        until = time.monotonic() + REQUEST_S
+        for _each in self.hosts:
+            try:
+                answer = answers.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if isinstance(answer, dict) and "header" in answer:
+                return answer
+            trouble = answer
+        raise Unknown(f"etcd: {trouble}")
+
+    def ask_one(self, host: str, body: dict[str, t.Any], answers: queue.SimpleQueue[t.Any]) -> None:
+        try:
+            answers.put(fetch(f"https://{host}/v3/kv/range", self.tls, body))
+        except Unknown as error:
+            answers.put(error)
 
 
 def position(status: dict[str, t.Any]) -> int:

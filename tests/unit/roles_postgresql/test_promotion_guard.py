@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -42,6 +43,7 @@ class Site:
         self.members["db-a"] = {"state": "running", "role": "primary", "xlog": {"location": 100}}
         self.members["db-b"]["replication"] = [{"application_name": "db-c", "state": "streaming"}]
         self.silent = {"db-a"}
+        self.etcd_error = False
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,6 +56,9 @@ class Site:
 
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if site.etcd_error:
+                    self.answer({"error": "etcdserver: no leader", "code": 14})
+                    return
                 begin, end = (base64.b64decode(asked[name]).decode() for name in ("key", "range_end"))
                 found = {f"/chainops/main/{name}": value for name, value in site.all_keys().items()}
                 kvs = [
@@ -201,6 +206,24 @@ def test_where_nothing_was_promised_nothing_is_waited_for(site: Site) -> None:
     assert site.obstacle() == ""
     site.keys.pop("sync")
     assert site.obstacle() == ""
+
+
+def test_no_endpoint_of_etcd_is_waited_for_while_another_answers(site: Site, paths: dict[str, str]) -> None:
+    """One that is frozen takes connections, as its kernel does that; one without a leader answers with an error."""
+    other = Site(paths)
+    other.etcd_error = True
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        ports = [frozen.getsockname()[1], other.port, site.port]
+        site.config["etcd3"]["hosts"] = [f"127.0.0.1:{port}" for port in ports]
+        begun = time.monotonic()
+        assert site.obstacle() == "1 of 2 voters follow: db-d does not follow"
+        assert time.monotonic() - begun < 1
+        site.config["etcd3"]["hosts"].pop()
+        with pytest.raises(guard.Unknown, match="etcd: .*no leader"):
+            site.obstacle()
+        assert time.monotonic() - begun < 4
+    other.server.shutdown()
+    other.server.server_close()
 
 
 def run(site: Site, folder: Path, patience: float) -> subprocess.CompletedProcess[str]:
