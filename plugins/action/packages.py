@@ -26,6 +26,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "name": {"type": "list", "elements": "str", "required": True},
                 "policy_rc_d": {"type": "int"},
+                "release": {"type": "dict", "default": {}},
             }
         )
         missing = self._missing(arguments["name"])
@@ -41,7 +42,21 @@ class ActionModule(ActionBase):
         else:
             result["changed"] = False
         result["missing"] = missing
+        if arguments["release"] and not result.get("failed"):
+            self._add_release(result, arguments["release"], task_vars)
         return result
+
+    def _add_release(
+        self, result: dict[str, t.Any], wanted: dict[str, t.Any], task_vars: dict[str, t.Any] | None
+    ) -> None:
+        """In the same task: where a program is a package or a release, a role needs no task more for the choice."""
+        done = self._execute_module("chainops.infra.release", wanted, task_vars=task_vars)
+        result["release"] = done
+        result["changed"] = bool(result["changed"] or done.get("changed"))
+        result |= {key: done[key] for key in ("failed", "msg") if key in done}
+        if "diff" in done:
+            before = result.get("diff") or []
+            result["diff"] = [*(before if isinstance(before, list) else [before]), done["diff"]]
 
     def _missing(self, names: list[str]) -> list[str]:
         """The packages that dpkg does not know as installed."""

@@ -24,6 +24,12 @@ options:
       - Exit code of C(policy-rc.d) during the installation; V(101) keeps packages from starting their services.
       - Left out, services are started as the packages like.
     type: int
+  release:
+    description:
+      - Options of M(chainops.infra.release), which puts an upstream release on the host after the packages; nothing
+        where it is empty.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -35,6 +41,7 @@ notes:
   - An action, which runs on the control node.
 seealso:
   - module: ansible.builtin.apt
+  - module: chainops.infra.release
 """
 
 EXAMPLES = r"""
@@ -50,4 +57,8 @@ missing:
   returned: success
   type: list
   elements: str
+release:
+  description: What M(chainops.infra.release) returned.
+  returned: where O(release) names one
+  type: dict
 """

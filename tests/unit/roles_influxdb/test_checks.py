@@ -11,7 +11,7 @@ import yaml
 from ansible.template import trust_as_template
 
 from tests.unit.roles_ethereum.rendered import ROOT, Role
-from tests.unit.roles_influxdb.test_files import LADDER
+from tests.unit.roles_influxdb.test_files import LADDER, RELEASE
 
 CHECKS = yaml.safe_load((ROOT / "roles" / "influxdb" / "meta" / "preflight.yml").read_text(encoding="utf-8"))["checks"]
 
@@ -35,6 +35,9 @@ def test_defaults_and_a_ladder_are_good() -> None:
     assert said() == []
     assert said(influxdb_ladders=[LADDER], groups={"influxdb": ["ts-a"]}) == []
     assert said(memory_mb=1024, influxdb_ladders=[LADDER]) == []
+    assert said(**RELEASE) == []
+    signed = {"influxdb_release_signature_url": "https://m.example.net/x.asc", "influxdb_release_fingerprint": "A" * 40}
+    assert said(**RELEASE, **signed, influxdb_release_signing_key_file=__file__) == []
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,16 @@ def test_defaults_and_a_ladder_are_good() -> None:
             {"influxdb_cache_max_memory_mb": 400, "influxdb_cache_snapshot_memory_mb": 300},
             ["influxdb_cache_snapshot_memory_mb = 300", "at most half"],
         ),
+        ({"influxdb_version": "1.8.10"} | {key: RELEASE[key] for key in list(RELEASE)[2:]}, ["name both", '"1.8.10"']),
+        ({"influxdb_release_url": RELEASE["influxdb_release_url"]}, ["influxdb_version", "or neither"]),
+        (RELEASE | {"influxdb_release_checksum": ""}, ["influxdb_release_checksum is empty", "verify it with gpg"]),
+        (RELEASE | {"influxdb_release_binaries": ["x/influx"]}, ["influxdb_release_binaries", "tar tf"]),
+        (
+            RELEASE | {"influxdb_release_signature_url": "https://m.example.net/x.asc"},
+            ["needs influxdb_release_fingerprint", "influxdb_release_signing_key_file"],
+        ),
+        ({"influxdb_compact_throughput_mb": 48}, ["influxdb_compact_throughput_mb = 48", "1.6 does not know them"]),
+        (RELEASE | {"influxdb_compact_throughput_mb": 96}, ["influxdb_compact_throughput_burst_mb = 0 is less"]),
         ({"influxdb_backup_repository": "rest:https://r:8000/i/"}, ["needs influxdb_backup_password_file"]),
         ({"influxdb_backup_copy_dir": "/var/lib/influxdb/copy"}, ["influxdb_backup_copy_dir", "outside"]),
     ],

@@ -13,10 +13,20 @@ from typing import Any
 import pytest
 import yaml
 from ansible.plugins.loader import init_plugin_loader
+from ansible.template import trust_as_template
 
 from tests.unit.roles_ethereum.rendered import ROOT, Role
 
-KNOWN = yaml.safe_load((Path(__file__).parent / "known_keys.yml").read_text(encoding="utf-8"))
+KNOWN, UPSTREAM = (
+    yaml.safe_load((Path(__file__).parent / f"known_keys{which}.yml").read_text(encoding="utf-8"))
+    for which in ("", "_upstream")
+)
+RELEASE = {
+    "influxdb_version": "1.8.10",
+    "influxdb_release_url": "https://mirror.example.net/influxdb-1.8.10_linux_amd64.tar.gz",
+    "influxdb_release_checksum": f"sha256:{'0' * 64}",
+    "influxdb_release_binaries": ["influxdb-1.8.10-1/usr/bin/influxd", "influxdb-1.8.10-1/usr/bin/influx"],
+}
 LADDER = {
     "database": "chain",
     "raw": {"name": "raw", "retention": "7d"},
@@ -51,15 +61,58 @@ def files(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def test_every_key_is_one_that_the_server_knows() -> None:
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        ({}, KNOWN),
+        (RELEASE | {"influxdb_compact_throughput_mb": 24, "influxdb_compact_throughput_burst_mb": 64}, UPSTREAM),
+    ],
+    ids=["debian", "upstream"],
+)
+def test_every_key_is_one_that_the_server_knows(options: dict[str, Any], known: dict[str, list[str]]) -> None:
     """It ignores others without a word."""
     unknown = []
-    for section, value in config(influxdb_ladders=[LADDER]).items():
+    for section, value in config(influxdb_ladders=[LADDER], **options).items():
         if isinstance(value, dict):
-            unknown += [f"{section}.{key}" for key in value if key not in KNOWN.get(section, [])]
-        elif section not in KNOWN[""]:
+            unknown += [f"{section}.{key}" for key in value if key not in known.get(section, [])]
+        elif section not in known[""]:
             unknown.append(section)
     assert unknown == []
+
+
+def test_a_release_runs_in_the_place_of_the_package() -> None:
+    link = "/opt/chainops/influxdb/current/influxd"
+    rendered = role(**RELEASE)
+    assert f"ExecStart={link} -config /etc/influxdb/influxdb.conf\n" in rendered.template("influxdb.service.j2")
+    assert rendered.value("__influxdb_backup_config")["influxd"] == link
+    validated = [entry["validate"] for entry in rendered.value("__influxdb_files") if "validate" in entry]
+    assert validated == [f"{link} config -config %s"]
+    assert rendered.value("__influxdb_packages") == ["restic", "ssl-cert"]
+    options = rendered.value("__influxdb_release_options")
+    assert options == {"name": "influxdb"} | {
+        key: RELEASE[f"influxdb_{'' if key == 'version' else 'release_'}{key}"]
+        for key in ("version", "url", "checksum", "binaries")
+    }
+    found = config(**RELEASE, influxdb_compact_throughput_mb=24)
+    assert found["reporting-disabled"] and found["data"]["compact-throughput"] == 24 << 20
+
+
+@pytest.mark.parametrize("operation", ["influxdb_restore", "influxdb_drill"])
+@pytest.mark.parametrize("options", [{}, RELEASE], ids=["debian", "upstream"])
+def test_operations_use_the_same_program(operation: str, options: dict[str, Any]) -> None:
+    plays = yaml.safe_load((ROOT / "playbooks" / "operations" / f"{operation}.yml").read_text(encoding="utf-8"))
+    tasks = [task for play in plays for task in play["tasks"] if f"chainops.infra.{operation}" in task]
+    rendered = role(**options)
+    said = rendered._templar.template(trust_as_template(tasks[0][f"chainops.infra.{operation}"]["influxd"]))
+    assert said == rendered.value("__influxdb_influxd")
+
+
+def test_without_one_it_is_debian_s() -> None:
+    rendered = role()
+    assert "ExecStart=/usr/bin/influxd -config" in rendered.template("influxdb.service.j2")
+    assert rendered.value("__influxdb_backup_config")["influxd"] == "/usr/bin/influxd"
+    assert rendered.value("__influxdb_packages")[0] == "influxdb"
+    assert not [key for key in config()["data"] if "throughput" in key]
 
 
 def test_nothing_is_open() -> None:

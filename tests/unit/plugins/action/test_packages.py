@@ -96,3 +96,23 @@ def test_services_can_be_kept_from_starting(tmp_path: Path) -> None:
     done = play(tmp_path, {"name": ["no-such-package-anywhere"], "policy_rc_d": 101})
     assert '"policy_rc_d": 101' in done["shown"]
     assert done["failed"]
+
+
+def test_a_release_comes_in_the_same_task(tmp_path: Path) -> None:
+    release = {
+        "name": "server",
+        "version": "1.8.10",
+        "url": "https://mirror.example.net/server.tar.gz",
+        "checksum": f"sha256:{'0' * 64}",
+        "binaries": ["server-1/usr/bin/server"],
+        "root": str(tmp_path / "releases"),
+    }
+    done = play(tmp_path, {"name": ["chrony"], "release": release})
+    assert (done["changed"], done["missing"], done["release"]["action"]) == (True, [], "installed"), done
+    assert "not installed" in done["release"]["msg"] and len(done["diff"]) == 1
+
+
+def test_a_release_that_is_refused_fails_the_task(tmp_path: Path) -> None:
+    release = {"name": "server", "version": "1.8.10", "url": "http://mirror.example.net/x", "checksum": "md5:0"}
+    done = play(tmp_path, {"name": ["chrony"], "release": release | {"binaries": ["server"]}})
+    assert done["failed"] and "use https" in done["msg"]
