@@ -7,6 +7,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import pytest
 from tests.lab.data.case import CASES, MODULES
 
 ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "tools"))
+import measured  # noqa: E402 - tools/ is no package
+
 PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "README.md",
@@ -97,12 +101,10 @@ def test_a_name_that_is_nowhere_would_be_found() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", STORES, ids=lambda path: path.stem)
-def test_the_place_for_results_has_the_register_s_cases(path: Path) -> None:
+def test_every_case_of_the_register_has_a_place_for_its_result_and_every_place_a_case() -> None:
     for module in MODULES:
         importlib.import_module(f"tests.lab.data.cases_{module}")
-    place = text(path).partition("### At full length")[2].partition("\n## ")[0]
-    rows = [line.split("|")[1] for line in place.splitlines() if line.startswith("| `")]
-    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
-    assert named
-    assert [name for name in named if not fnmatch.filter(CASES, name)] == []
+    places = [block for path in STORES for block in measured.BLOCK.finditer(text(path))]
+    patterns = [pattern for block in places for pattern in block["cases"].split()]
+    assert [pattern for pattern in patterns if not fnmatch.filter(CASES, pattern)] == []
+    assert [name for name in CASES if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)] == []
