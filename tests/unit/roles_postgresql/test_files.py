@@ -96,6 +96,13 @@ def test_the_unit_leaves_postgresql_alone_when_patroni_dies() -> None:
     assert "PrivateDevices=true" in role(postgresql_watchdog="off").template("patroni.service.j2")
 
 
+def test_a_path_that_may_be_absent_is_not_made() -> None:
+    given = role(postgresql_writable_paths=["/srv/wal", "-/mnt/archive"])
+    made = [line.split()[1] for line in given.template("tmpfiles.conf.j2").splitlines() if line.startswith("d ")]
+    assert made == ["/var/lib/postgresql/17", "/srv/wal"]
+    assert "/run/postgresql /srv/wal -/mnt/archive\n" in given.template("patroni.service.j2")
+
+
 def test_debian_makes_no_cluster_of_its_own() -> None:
     assert "create_main_cluster = false" in role().template("createcluster.conf.j2")
     tasks = [task for block in role_tasks() for task in block["block"]]
