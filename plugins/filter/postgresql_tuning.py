@@ -18,10 +18,13 @@ def postgresql_tuning(
     max_connections: int,
     wal_disk_gb: float = 0,
     memory_limit_mb: int = 0,
+    worker_processes: int = 0,
     reasons: bool = False,
 ) -> dict[str, Any]:
     """Settings by name, or with reasons their value and reason."""
-    machine = Machine(memory_mb, cores, storage, workload, max_connections, wal_disk_gb, memory_limit_mb)
+    machine = Machine(
+        memory_mb, cores, storage, workload, max_connections, wal_disk_gb, memory_limit_mb, worker_processes
+    )
     faults = machine.faults()
     if faults:
         raise AnsibleFilterError(f"postgresql_tuning: {'; '.join(faults)}")

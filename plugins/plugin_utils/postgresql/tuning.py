@@ -26,7 +26,10 @@ SEGMENT = 16 * MB
 
 @dataclass(frozen=True)
 class Machine:
-    """What the settings are worked out from. A limit of 0 is none; a WAL disk of 0 is one of unknown size."""
+    """What the settings are worked out from.
+
+    A limit of 0 is none, a WAL disk of 0 is one of unknown size, worker processes of 0 are as many as the cores want.
+    """
 
     memory_mb: int
     cores: int
@@ -35,11 +38,13 @@ class Machine:
     max_connections: int
     wal_disk_gb: float = 0
     memory_limit_mb: int = 0
+    worker_processes: int = 0
 
     def faults(self) -> list[str]:
         """What of this is no machine."""
         faults = []
-        for name, least in (("memory_mb", 256), ("cores", 1), ("max_connections", 10), ("memory_limit_mb", 0)):
+        least_of = {"memory_mb": 256, "cores": 1, "max_connections": 10, "memory_limit_mb": 0, "worker_processes": 0}
+        for name, least in least_of.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 faults.append(f"{name} = {value!r} must be an integer of at least {least}")
@@ -58,6 +63,11 @@ class Machine:
         """kB that PostgreSQL and the page cache it relies on may use: a cgroup pays for both."""
         limit = self.memory_limit_mb
         return MB * (min(self.memory_mb, limit) if limit else self.memory_mb)
+
+    @property
+    def workers(self) -> int:
+        """Workers of queries that run at once: one for each core, as far as there are processes for them."""
+        return min(self.cores, self.worker_processes) if self.worker_processes else self.cores
 
     @property
     def memory_words(self) -> str:
@@ -90,7 +100,7 @@ def _maintenance(machine: Machine) -> int:
 
 def _memory(machine: Machine) -> list[Setting]:
     shared = _shared_buffers(machine)
-    users = machine.max_connections + machine.cores
+    users = machine.max_connections + machine.workers
     work = (machine.memory - shared) // (users * 3)
     halved = machine.workload != "oltp"
     if halved:
@@ -191,21 +201,29 @@ def _planner(machine: Machine) -> list[Setting]:
 
 
 def _workers(machine: Machine) -> list[Setting]:
+    workers = machine.workers
     half = (machine.cores + 1) // 2
-    gather = half if machine.workload == "analytics" else min(4, half)
+    gather = min(workers, half if machine.workload == "analytics" else min(4, half))
+    if machine.worker_processes:
+        processes, words = machine.worker_processes, "given, as all members of a cluster must have the same"
+    else:
+        processes = max(8, machine.cores)
+        words = "one for each core, the default of 8 at least: extensions and logical replication need places as well"
     return [
+        ("max_worker_processes", processes, words),
         (
-            "max_worker_processes",
-            max(8, machine.cores),
-            "one for each core, the default of 8 at least: extensions and logical replication need places as well",
+            "max_parallel_workers",
+            workers,
+            "as many as there are cores"
+            if workers == machine.cores
+            else "all of max_worker_processes, as cores are more",
         ),
-        ("max_parallel_workers", machine.cores, "as many as there are cores"),
         (
             "max_parallel_workers_per_gather",
             gather,
             "half of the cores" + ("" if machine.workload == "analytics" else ", 4 at most: more gain little each"),
         ),
-        ("max_parallel_maintenance_workers", min(4, half), "half of the cores, 4 at most, for CREATE INDEX"),
+        ("max_parallel_maintenance_workers", min(4, half, workers), "half of the cores, 4 at most, for CREATE INDEX"),
     ]
 
 

@@ -69,6 +69,19 @@ def test_tuned_values_stay_on_the_host_unless_all_must_have_them() -> None:
     assert "shared_buffers" not in shared
 
 
+@pytest.mark.parametrize("cores", [2, 48, 64, 128])
+def test_the_defaults_fit_hosts_of_any_number_of_cores(cores: int) -> None:
+    site = role(ansible_facts={"memtotal_mb": 262144, "processor_vcpus": cores, "mounts": []})
+    assert site.value("__postgresql_tuning_faults") == []
+    assert site.value("__postgresql_tuning")["max_parallel_workers"] == str(min(cores, 32))
+    assert "max_worker_processes" not in site.value("__postgresql_tuning")
+    more = role(
+        ansible_facts={"memtotal_mb": 262144, "processor_vcpus": cores, "mounts": []},
+        postgresql_settings={"max_worker_processes": 128},
+    )
+    assert more.value("__postgresql_tuning")["max_parallel_workers"] == str(cores)
+
+
 def test_what_an_option_decides_stands_above_all() -> None:
     shared = common(postgresql_settings={"ssl": "off", "log_checkpoints": "off"})["postgresql"]["parameters"]
     assert (shared["ssl"], shared["log_checkpoints"], shared["ssl_min_protocol_version"]) == ("on", "off", "TLSv1.2")

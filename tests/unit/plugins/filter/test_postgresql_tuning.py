@@ -12,9 +12,17 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.chainops.infra.plugins.plugin_utils.postgresql import memory as memory_sum
 from ansible_collections.chainops.infra.plugins.plugin_utils.postgresql import sizes, tuning
 
-MACHINE = {"cores": 16, "storage": "nvme", "workload": "oltp", "max_connections": 200, "wal_disk_gb": 400}
+MACHINE = {
+    "cores": 16,
+    "storage": "nvme",
+    "workload": "oltp",
+    "max_connections": 200,
+    "wal_disk_gb": 400,
+    "worker_processes": 0,
+}
 TUNED = """m | chainops.infra.postgresql_tuning(cores=cores, storage=storage, workload=workload,
-    max_connections=max_connections, wal_disk_gb=wal_disk_gb, memory_limit_mb=limit, reasons=reasons)"""
+    max_connections=max_connections, wal_disk_gb=wal_disk_gb, memory_limit_mb=limit, reasons=reasons,
+    worker_processes=worker_processes)"""
 
 
 def template(expression: str, **variables: Any) -> Any:
@@ -72,6 +80,22 @@ def test_a_cgroup_s_limit_counts_where_it_is_lower() -> None:
     assert limited["shared_buffers"] == "2GB"
     assert tuned(limit=131072) == tuned()
     assert "the 8192 MB that its cgroup may use" in tuned(limit=8192, reasons=True)["shared_buffers"]["reason"]
+
+
+@pytest.mark.parametrize("workload", ["oltp", "analytics"])
+@pytest.mark.parametrize("cores", [2, 48, 64, 128])
+def test_queries_get_no_more_workers_than_the_cluster_has_processes(cores: int, workload: str) -> None:
+    found = tuned(cores=cores, workload=workload, worker_processes=32)
+    assert (found["max_worker_processes"], found["max_parallel_workers"]) == ("32", str(min(cores, 32)))
+    assert int(found["max_parallel_workers_per_gather"]) <= min(cores, 32)
+    assert faults(found, 65536, wal_disk_gb=400) == []
+    assert tuned(cores=cores, worker_processes=256)["max_parallel_workers"] == str(cores)
+
+
+def test_few_processes_bound_every_kind_of_worker() -> None:
+    found = tuned(cores=64, workload="analytics", worker_processes=2)
+    names = ("max_parallel_workers", "max_parallel_workers_per_gather", "max_parallel_maintenance_workers")
+    assert [found[name] for name in names] == ["2", "2", "2"]
 
 
 @pytest.mark.parametrize(
