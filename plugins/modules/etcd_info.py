@@ -10,6 +10,9 @@ version_added: 0.1.0
 author: The chainops.infra authors (@chainops)
 description:
   - Looks at the data directory of a member. A cluster is founded only where all its members have none.
+  - Data in the directory that the configuration on the host still names (O(configured)) is data of this member too. If
+    O(data_dir) is another one without data, the module fails, as what follows would begin a new cluster under the one
+    that lives, or leave a member behind that has forgotten what it voted for.
 options:
   data_dir:
     description: The member's data directory.
@@ -19,6 +22,11 @@ options:
     description: File that stands while this host founds a cluster together with others, until it was ready once.
     type: path
     default: /var/lib/etcd/.founding
+  configured:
+    description: Configurations that etcd may have been started with, as YAML with C(data-dir); none needs to be there.
+    type: list
+    elements: path
+    default: [/run/etcd/etcd.yml, /etc/etcd/etcd.yml]
 attributes:
   check_mode:
     description: Changes nothing.
@@ -53,9 +61,45 @@ empty:
   type: bool
 """
 
+import json
+import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
+CONFIGURED = ["/run/etcd/etcd.yml", "/etc/etcd/etcd.yml"]
+
+
+def has_member(data_dir: Path) -> bool:
+    return (data_dir / "member").exists()
+
+
+def named_in(configuration: Path) -> Path | None:
+    """The data directory that a configuration names."""
+    try:
+        text = configuration.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    found = re.search(r"^data-dir:[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE)
+    if not found:
+        return None
+    # the role writes it as JSON, a person may not
+    return Path(json.loads(found[1]) if found[1].startswith('"') else found[1].strip("'"))
+
+
+def left_behind(data_dir: Path, configurations: list[Path]) -> str:
+    """Why this data directory must not be used; empty if it may be."""
+    if has_member(data_dir):
+        return ""
+    for configuration in configurations:
+        named = named_in(configuration)
+        if named and named.resolve() != data_dir.resolve() and has_member(named):
+            return (
+                f"etcd_data_dir = {data_dir} has no data, and {configuration} names {named}, which has that of this "
+                "member. A run moves no data: on one member at a time stop etcd, move the directory to its new place "
+                "with its owner and mode, and run the play for that member; or leave etcd_data_dir as it was"
+            )
+    return ""
 
 
 def main() -> None:
@@ -63,10 +107,18 @@ def main() -> None:
         argument_spec={
             "data_dir": {"type": "path", "required": True},
             "founding": {"type": "path", "default": "/var/lib/etcd/.founding"},
+            "configured": {"type": "list", "elements": "path", "default": CONFIGURED},
         },
         supports_check_mode=True,
     )
-    has_data = Path(module.params["data_dir"], "member").exists()
+    data_dir = Path(module.params["data_dir"])
+    try:
+        fault = left_behind(data_dir, [Path(path) for path in module.params["configured"]])
+    except (OSError, ValueError) as error:
+        fault = f"nobody knows where etcd has its data: its configuration cannot be read ({error})"
+    if fault:
+        module.fail_json(msg=fault)
+    has_data = has_member(data_dir)
     founding = Path(module.params["founding"]).exists()
     module.exit_json(changed=False, has_data=has_data, founding=founding, empty=founding or not has_data)
 
