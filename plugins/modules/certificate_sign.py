@@ -129,8 +129,9 @@ def answer(module: AnsibleModule, authority: Authority, asked: list[Asked]) -> d
     exists = authority.exists
     if not exists and not module.params["create"]:
         raise CertificateError(
-            f"there is no authority in {authority.directory}, but hosts have certificates already: restore the "
-            "directory from its backup, or found a new one as the role's page says (host_certificate_renew: true)"
+            f"there is no authority in {authority.directory}, and this run may not found one, as hosts may trust one "
+            "already: restore the directory from its backup, as the page of the role host_certificate says. Where "
+            "there was never one, run the layer on all hosts of the inventory, all reached and without --limit"
         )
     if not exists and asked and not module.check_mode:
         authority.found(module.params["site"])
