@@ -40,6 +40,15 @@ def test_changes_over_the_rest_api_need_a_certificate() -> None:
     assert local(postgresql_rest_networks=["10.87.9.0/24"])["restapi"]["allowlist_include_members"] is True
 
 
+def test_changes_over_the_rest_api_are_taken_from_members() -> None:
+    """Any host has a certificate; who may change the configuration runs commands (archive_command)."""
+    members = ["10.87.1.21", "10.87.1.22", "10.87.2.21", "10.87.2.22"]
+    assert local()["restapi"]["allowlist"] == members
+    assert local()["restapi"]["allowlist_include_members"] is True
+    # by name, not only as members that Patroni knows: those do not count for what keeps a primary without etcd
+    assert local(postgresql_rest_networks=["10.87.9.0/24"])["restapi"]["allowlist"] == [*members, "10.87.9.0/24"]
+
+
 def test_etcd_is_spoken_to_over_tls() -> None:
     etcd = local()["etcd3"]
     assert etcd["hosts"] == ["10.87.1.21:2379", "10.87.2.21:2379", "10.87.3.21:2379"]
