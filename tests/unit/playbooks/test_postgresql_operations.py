@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
 OPERATIONS = Path(__file__).parents[3] / "playbooks" / "operations"
 
@@ -45,3 +48,52 @@ def test_a_drill_tries_every_repository_before_it_fails() -> None:
     tasks = plays("drill")[-1]["tasks"]
     names = [task["name"] for task in tasks]
     assert names.index("Drill a repository") < names.index("Fail if a repository is not to be trusted")
+
+
+def members_play(operation: str) -> list[dict[str, Any]]:
+    """What is done on one member after the other."""
+    (play,) = [
+        play for play in plays(operation) if play["hosts"] == "chainops_postgresql_standby:chainops_postgresql_leader"
+    ]
+    assert play["serial"] == 1 and play["any_errors_fatal"] is True
+    return play["tasks"]
+
+
+def holds(condition: str, **variables: Any) -> bool:
+    templar = Templar(loader=DataLoader(), variables={"inventory_hostname": "db-a"} | variables)
+    return bool(templar.evaluate_conditional(trust_as_template(condition)))
+
+
+@pytest.mark.parametrize("operation", ["restart", "upgrade"])
+def test_patroni_is_restarted_only_where_another_member_leads(operation: str) -> None:
+    """And before PostgreSQL, which then runs under the unit as it is now."""
+    tasks = members_play(operation)
+    places = {
+        name: [i for i, task in enumerate(tasks) if module(task, name)]
+        for name in ("unit", "patroni_switchover", "patroni_restart")
+    }
+    asked, done = places["unit"]
+    assert tasks[asked]["check_mode"] is True and "check_mode" not in tasks[done]
+    assert "restart" not in tasks[done]["chainops.infra.unit"], "here it may"
+    (switched,) = places["patroni_switchover"]
+    assert asked < switched < done < places["patroni_restart"][-1]
+    assert any(module(task, "patroni_cluster_info").get("wait_whole") for task in tasks[done:])
+
+
+@pytest.mark.parametrize(
+    ("leader", "action", "pending", "everybody", "moves"),
+    [
+        ("db-a", "none", False, False, False),
+        ("db-a", "restarted", False, False, True),
+        ("db-a", "none", True, False, True),
+        ("db-a", "none", False, True, True),
+        ("db-b", "restarted", True, True, False),
+    ],
+)
+def test_the_leader_hands_over_before_any_restart(
+    leader: str, action: str, pending: bool, everybody: bool, moves: bool
+) -> None:
+    (switch,) = [task for task in members_play("restart") if module(task, "patroni_switchover")]
+    found = {"leader": leader, "members": [{"name": "db-a", "pending_restart": pending}]}
+    given = {"__postgresql_now": found, "__postgresql_patroni": {"action": action}, "restart_all": everybody}
+    assert holds(switch["when"], **given) is moves

@@ -132,5 +132,12 @@ def test_debian_makes_no_cluster_of_its_own() -> None:
     assert install["chainops.infra.packages"]["policy_rc_d"] == 101
 
 
+def test_no_run_restarts_patroni() -> None:
+    """All members would be without one at once, and balancers cut the sessions of a host whose Patroni is silent."""
+    tasks = [task for block in role_tasks() for task in block["block"]]
+    (unit,) = [task["chainops.infra.unit"] for task in tasks if "chainops.infra.unit" in task]
+    assert (unit["name"], unit["restart"]) == ("patroni.service", "report")
+
+
 def role_tasks() -> list[dict[str, Any]]:
     return yaml.safe_load((ROOT / "roles/postgresql/tasks/main.yml").read_text(encoding="utf-8"))
