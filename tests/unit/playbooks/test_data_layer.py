@@ -120,6 +120,37 @@ def test_pgbouncer_takes_the_balancer_beside_it(data: CheckedInventory) -> None:
     assert given["pgbouncer_server_max_connections"] == 300
 
 
+def test_balancers_find_the_stores_where_they_are(data: CheckedInventory) -> None:
+    postgresql = {
+        "postgresql_port": 6543,
+        "postgresql_rest_port": 9008,
+        "postgresql_ttl_s": 30,
+        "postgresql_settings": {"max_connections": 220},
+    }
+    with data.changed("postgresql", postgresql), data.changed("redis", {"redis_port": 7379, "redis_agent_port": 7380}):
+        given = data.applied("data", "haproxy")["lb-d2"].values
+        said = message(data.check("data").mistakes)
+    names = ("node_port", "rest_port", "ttl_s", "max_connections", "balancers")
+    assert [given[f"haproxy_postgresql_{name}"] for name in names] == [6543, 9008, 30, 220, 2]
+    assert (given["haproxy_redis_node_port"], given["haproxy_redis_agent_port"]) == (7379, 7380)
+    assert said == ""
+
+
+def test_balancers_together_open_no_more_than_postgresql_takes(data: CheckedInventory) -> None:
+    given = data.applied("data", "haproxy")["lb-d1"].values
+    assert (given["haproxy_postgresql_node_maxconn"], given["haproxy_postgresql_max_connections"]) == (45, 200)
+    with data.changed("data_balancers", {"haproxy_postgresql_node_maxconn": 90}):
+        said = message(data.check("data").mistakes)
+    assert "could open 360 connections to one host" in said and "choose at most 47" in said
+
+
+@pytest.mark.parametrize(("hosts", "name"), [("db-b", "postgresql_port"), ("db-b", "redis_agent_port")])
+def test_a_store_has_one_port(data: CheckedInventory, hosts: str, name: str) -> None:
+    """Balancers know one for all of its hosts."""
+    with data.changed(hosts, {name: 7000}):
+        assert name in message(data.check("data").mistakes)
+
+
 @pytest.mark.parametrize(("address", "server"), [("127.0.0.1", "127.0.0.1"), ("10.87.2.51", "")])
 def test_pgbouncer_asks_for_a_balancer_where_none_is_beside_it(
     data: CheckedInventory, address: str, server: str

@@ -57,7 +57,7 @@ def test_the_primary_is_who_patroni_says_and_sessions_end_with_that() -> None:
     assert "port 8008 check-ssl verify required ca-file /etc/chainops/tls/ca.pem" in check
     assert "inter 1000ms fastinter 500ms downinter 500ms rise 1 fall 2" in check
     assert "timeout connect 1000ms" in lines, "a handshake with a busy Patroni takes more than half a second"
-    assert "default-server maxconn 90 on-marked-down shutdown-sessions" in lines
+    assert "default-server maxconn 45 on-marked-down shutdown-sessions" in lines
     assert "server db-c 10.87.1.43:5432 check-sni db-c verifyhost db-c" in lines
     assert not [line for line in lines if line.endswith("backup")], "there is one primary, wherever it is"
 
@@ -166,7 +166,9 @@ def test_defaults_are_good() -> None:
         ({"haproxy_postgresql_check_timeout_ms": 5000}, "after 13500 ms"),
         ({"haproxy_drain_s": 60}, "haproxy_drain_s = 60 is more than haproxy_postgresql_ttl_s = 20"),
         ({"haproxy_services": ["redis"], "haproxy_drain_s": 60}, "more than 20 with redis"),
-        ({"haproxy_postgresql_max_connections": 80}, "= 90 must be less than PostgreSQL's max_connections = 80"),
+        ({"haproxy_postgresql_max_connections": 80}, "open 90 connections to one host, and of PostgreSQL's max_connections = 80"),
+        ({"haproxy_postgresql_max_connections": 200, "haproxy_postgresql_balancers": 3}, "choose at most 31,"),
+        ({"haproxy_postgresql_balancers": 0}, "must be from 1 to 1000"),
         ({"haproxy_postgresql_node_maxconn": 2000}, "must not fall in this order"),
         ({"haproxy_redis_maxconn": 9000}, "haproxy_maxconn = 4000 must not fall in this order"),
         ({"haproxy_check_key_file": "/x"}, "belong together"),
@@ -182,6 +184,21 @@ def test_defaults_are_good() -> None:
 def test_what_does_not_fit_is_named(changed: dict[str, Any], words: str) -> None:
     said = role_checks.mistakes("haproxy", **({"haproxy_services": DATA} | changed))
     assert [text for text in said if words in text], said
+
+
+@pytest.mark.parametrize(
+    ("balancers", "any_port", "most"), [(1, 5002, 95), (2, 5002, 47), (2, 0, 95), (3, 5002, 31), (4, 5002, 23)]
+)
+def test_all_balancers_together_leave_some_connections(balancers: int, any_port: int, most: int) -> None:
+    given = {
+        "haproxy_services": ["postgresql"],
+        "haproxy_postgresql_max_connections": 200,
+        "haproxy_postgresql_balancers": balancers,
+        "haproxy_postgresql_any_port": any_port,
+    }
+    assert role_checks.mistakes("haproxy", **given, haproxy_postgresql_node_maxconn=most) == []
+    (said,) = role_checks.mistakes("haproxy", **given, haproxy_postgresql_node_maxconn=most + 1)
+    assert f"choose at most {most}, or raise max_connections" in said
 
 
 def balancer(name: str, group: str, region: str, address: str, **changed: Any) -> dict[str, Any]:
