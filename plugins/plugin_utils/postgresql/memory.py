@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from .sizes import GB, MB, read, written
@@ -13,6 +14,7 @@ from .tuning import Machine
 BACKEND = 4 * MB
 # The kernel, Patroni and the host's agents.
 SPARE = 128 * MB
+HUGE_PAGE = 2 * MB
 NUMBERS = ("max_connections", "max_worker_processes", "max_parallel_workers", "autovacuum_max_workers")
 SIZES = ("shared_buffers", "work_mem", "maintenance_work_mem", "autovacuum_work_mem", "max_wal_size", "min_wal_size")
 DEFAULTS = {
@@ -54,6 +56,18 @@ def faults(settings: dict[str, t.Any], memory_mb: int, memory_limit_mb: int = 0,
             "or a repository that does not take WAL would fill them; a fifth is a good value"
         )
     return found + _sum(known, values, Machine(memory_mb, 1, "", "", 0, memory_limit_mb=memory_limit_mb))
+
+
+def huge_pages(settings: dict[str, t.Any]) -> int:
+    """Pages of 2 MB that hold PostgreSQL's shared memory; ValueError where a setting is no size.
+
+    Beside shared_buffers there is 2.2 % for what keeps track of them, WAL's buffers and 50 kB for a connection (by
+    shared_memory_size_in_huge_pages of 17.12). One page too few and all lie idle, so there is some spare for extensions.
+    """
+    known = DEFAULTS | {name: value for name, value in settings.items() if value is not None}
+    buffers = read("shared_buffers", known["shared_buffers"])
+    connections = _number("max_connections", known["max_connections"])
+    return math.ceil(buffers * 1.025 / HUGE_PAGE) + 32 + math.ceil(connections / 32)
 
 
 def _number(name: str, value: t.Any) -> int:

@@ -113,7 +113,7 @@ def _memory(machine: Machine) -> list[Setting]:
     return [
         ("max_connections", machine.max_connections, "given; each connection is a process, so pool above some hundred"),
         ("shared_buffers", written(shared), f"a quarter of {machine.memory_words} (the manual, and pgtune)"),
-        ("huge_pages", "try", "uses the huge pages that vm.nr_hugepages reserves, and starts where there are none"),
+        ("huge_pages", "try", "uses huge pages where vm.nr_hugepages reserves enough, and starts where it does not"),
         (
             "effective_cache_size",
             written(machine.memory * 3 // 4 // MB * MB),

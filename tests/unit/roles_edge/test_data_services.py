@@ -166,7 +166,7 @@ def test_defaults_are_good() -> None:
         ({"haproxy_postgresql_check_timeout_ms": 5000}, "after 13500 ms"),
         ({"haproxy_drain_s": 60}, "haproxy_drain_s = 60 is more than haproxy_postgresql_ttl_s = 20"),
         ({"haproxy_services": ["redis"], "haproxy_drain_s": 60}, "more than 20 with redis"),
-        ({"haproxy_postgresql_max_connections": 80}, "open 90 connections to one host, and of PostgreSQL's max_connections = 80"),
+        ({"haproxy_postgresql_max_connections": 80}, "to one host, and of PostgreSQL's max_connections = 80"),
         ({"haproxy_postgresql_max_connections": 200, "haproxy_postgresql_balancers": 3}, "choose at most 31,"),
         ({"haproxy_postgresql_balancers": 0}, "must be from 1 to 1000"),
         ({"haproxy_postgresql_node_maxconn": 2000}, "must not fall in this order"),

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.unit.roles.role_files import ROOT
+from tests.unit.roles_edge import role_checks
 from tests.unit.roles_postgresql.rendered_site import MEMBERS, role
 
 
@@ -130,6 +131,54 @@ def test_debian_makes_no_cluster_of_its_own() -> None:
     tasks = [task for block in role_tasks() for task in block["block"]]
     install = next(task for task in tasks if "chainops.infra.packages" in task)
     assert install["chainops.infra.packages"]["policy_rc_d"] == 101
+
+
+HOST = {"memtotal_mb": 65536, "processor_vcpus": 16, "mounts": []}
+
+
+def test_a_limit_of_the_unit_is_what_postgresql_is_tuned_for() -> None:
+    limited = role(ansible_facts=HOST, postgresql_memory_limit_mb=16384)
+    assert "\nMemoryMax=16384M\n" in limited.template("patroni.service.j2")
+    assert limited.value("__postgresql_tuning")["shared_buffers"] == "4GB"
+    assert limited.value("__postgresql_tuning_faults") == []
+    (fault,) = role(
+        ansible_facts=HOST, postgresql_memory_limit_mb=16384, postgresql_settings={"work_mem": "1GB"}
+    ).value("__postgresql_tuning_faults")
+    assert "the 16384 MB that its cgroup may use" in fault
+    free = role(ansible_facts=HOST)
+    assert "MemoryMax" not in free.template("patroni.service.j2")
+    assert free.value("__postgresql_tuning")["shared_buffers"] == "16GB"
+
+
+def test_huge_pages_are_reserved_where_they_are_asked_for() -> None:
+    asked = role(ansible_facts=HOST, postgresql_huge_pages=True)
+    assert "\nvm.nr_hugepages = 8436\n" in asked.template("sysctl.conf.j2")
+    (file,) = asked.value("__postgresql_huge_pages_files")
+    assert asked.value("__postgresql_huge_pages_commands") == [["/usr/lib/systemd/systemd-sysctl", file["dest"]]]
+    assert asked.value("__postgresql_tuning")["huge_pages"] == "try"
+    smaller = role(ansible_facts=HOST, postgresql_huge_pages=True, postgresql_settings={"shared_buffers": "1GB"})
+    assert "\nvm.nr_hugepages = 564\n" in smaller.template("sysctl.conf.j2")
+    assert role().value("__postgresql_huge_pages_files") == role().value("__postgresql_huge_pages_commands") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"postgresql_memory_limit_mb": 100}, "must be 0, for no limit, or at least 256"),
+        ({"postgresql_huge_pages": True, "postgresql_settings": {"huge_pages": "off"}}, "lets lie idle"),
+        (
+            {"postgresql_memory_limit_mb": 512, "postgresql_settings": {"max_connections": 500}},
+            "512 MB that its cgroup",
+        ),
+    ],
+)
+def test_memory_that_does_not_fit_is_named(changed: dict[str, Any], words: str) -> None:
+    groups = {"all": MEMBERS, "postgresql": [*MEMBERS, "lb-a"], "etcd": ["db-a", "db-c", "db-d"]}
+    hostvars = role_checks.site()["hostvars"] | {"lb-a": {"ansible_host": "10.87.1.51"}}
+    given = {"groups": groups, "hostvars": hostvars, "ansible_facts": HOST, "ansible_host": "10.87.1.51"}
+    assert role_checks.mistakes("postgresql", **given) == []
+    said = role_checks.mistakes("postgresql", **given, **changed)
+    assert [text for text in said if words in text], said
 
 
 def test_no_run_restarts_patroni() -> None:

@@ -171,6 +171,28 @@ def test_an_override_that_does_not_fit_is_refused() -> None:
     assert "max_parallel_workers = 64 is more than" in faults(good | {"max_parallel_workers": 64}, 65536)[0]
 
 
+# shared_memory_size_in_huge_pages of PostgreSQL 17.12, with as many workers, senders and slots as the role sets
+MEASURED = {
+    ("128MB", 50): 78, ("128MB", 1000): 101, ("1GB", 200): 543, ("1GB", 1000): 563, ("8GB", 1000): 4241,
+    ("16GB", 200): 8411, ("64GB", 1000): 33571, ("128GB", 50): 66965, ("128GB", 200): 66968,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "needed"), MEASURED.items())
+def test_huge_pages_hold_all_of_the_shared_memory(given: tuple[str, int], needed: int) -> None:
+    settings = {"shared_buffers": given[0], "max_connections": given[1]}
+    found = template("s | chainops.infra.postgresql_huge_pages", s=settings)
+    assert needed <= found <= needed * 1.005 + 32
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [([], "wants settings by name"), ({"shared_buffers": "x"}, "is no size")]
+)
+def test_huge_pages_need_sizes(settings: Any, words: str) -> None:
+    with pytest.raises(AnsibleError, match=words):
+        template("s | chainops.infra.postgresql_huge_pages", s=settings)
+
+
 @pytest.mark.parametrize("value", ["lots", "1 gb", True, "12XB"])
 def test_a_value_that_postgresql_would_not_take_is_named(value: Any) -> None:
     assert faults({"work_mem": value}, 65536) == [f"work_mem = {value!r} is no size, as in 512MB"]
