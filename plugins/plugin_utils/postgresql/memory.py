@@ -62,7 +62,7 @@ def huge_pages(settings: dict[str, t.Any]) -> int:
     """Pages of 2 MB that hold PostgreSQL's shared memory; ValueError where a setting is no size.
 
     Beside shared_buffers there is 2.2 % for what keeps track of them, WAL's buffers and 50 kB for a connection (by
-    shared_memory_size_in_huge_pages of 17.12). One page too few and all lie idle, so there is some spare for extensions.
+    shared_memory_size_in_huge_pages of 17.12). With one too few all lie idle, so there is some spare for extensions.
     """
     known = DEFAULTS | {name: value for name, value in settings.items() if value is not None}
     buffers = read("shared_buffers", known["shared_buffers"])
