@@ -19,6 +19,7 @@ MAGIC = {
     "ansible_diff_mode",
     "ansible_facts",
     "ansible_host",
+    "ansible_limit",
     "ansible_managed",
     "ansible_play_hosts",
     "ansible_play_batch",
