@@ -17,14 +17,21 @@ description:
     words.
   - What pgBackRest wrote for that recovery is then taken out of postgresql.auto.conf. Clones would inherit it, and stop
     at the same target.
+  - With O(patroni_config) a member is restored in place. The directory then has a mark that says which restore it is
+    of, which clones take over. The same restore is not made again where the mark is, so that nothing which was written
+    since is lost; one that was killed before it had reached its target is begun anew.
 options:
   state:
     description:
-      - V(restored) is what this module is for. V(possible) checks the options and asks the repository, and touches
-        nothing, whether PostgreSQL runs or not. V(set_aside) only renames O(data_dir), so that a member clones the
-        cluster anew.
+      - V(restored) is what this module is for.
+      - V(possible) checks the options and asks the repository, and touches nothing, whether PostgreSQL runs or not.
+        With O(patroni_config) it also says whether the cluster is paused, whether etcd answers, and whether the
+        directory can be put aside, with room for another.
+      - V(set_aside) only renames O(data_dir), so that a member clones the cluster anew. A directory that is of the
+        restore O(restore_id) stays.
+      - V(led) notes in the mark that the restored member leads.
     type: str
-    choices: [restored, possible, set_aside]
+    choices: [restored, possible, set_aside, led]
     default: restored
   stanza:
     description: Name of the cluster in the repositories.
@@ -35,9 +42,22 @@ options:
     type: int
     default: 1
   data_dir:
-    description: Absolute path of the data directory.
+    description: Absolute path of the data directory. Either this or O(patroni_config) is needed.
     type: path
-    required: true
+  patroni_config:
+    description:
+      - Configuration of this host's Patroni, for a restore in place. It says where data directory and programs are.
+    type: path
+  again:
+    description:
+      - With O(patroni_config), identity of an earlier restore to the same target that is to be made once more. What was
+        written since is put aside with its directory.
+    type: str
+    default: ""
+  restore_id:
+    description: With O(state=set_aside), identity of the restore that a directory may be of and stay.
+    type: str
+    default: ""
   type:
     description:
       - V(latest) is all WAL that was archived, V(immediate) the end of the backup, the others the point that O(target)
@@ -120,6 +140,29 @@ kept:
   description: Where the old data directory is now; empty if there was none.
   returned: success
   type: str
+restore:
+  description:
+    - The mark of the restore in place that the directory is of. It has C(id), C(wish), C(stage) (V(recovered), then
+      V(led)), C(kept) and C(recovered). Empty where it is of no restore to this target.
+  returned: with O(patroni_config), outside of check mode
+  type: dict
+member:
+  description: What Patroni's configuration says of this member, as C(name), C(scope), C(data_dir) and C(port).
+  returned: with O(patroni_config)
+  type: dict
+leader:
+  description: Who leads, as the cluster's state in etcd says; empty if nobody does.
+  returned: with O(state=possible) and O(patroni_config)
+  type: str
+alive:
+  description: Members whose Patroni is alive, by that state.
+  returned: with O(state=possible) and O(patroni_config)
+  type: list
+  elements: str
+cloning:
+  description: Whether this member's Patroni copies the leader's data right now.
+  returned: with O(state=possible) and O(patroni_config)
+  type: bool
 recovered:
   description: Where the recovery ended.
   returned: with O(recover), outside of check mode
@@ -127,77 +170,56 @@ recovered:
   sample: {lsn: 0/9000000, timeline: 2}
 """
 
-from pathlib import Path
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.pgbackrest import info
-from ..module_utils.pgbackrest.command import Pgbackrest, PgbackrestError
-from ..module_utils.pgbackrest.scratch import Scratch
-from ..module_utils.pgbackrest.target import TYPES, Target, in_use, restore, set_aside
+from ..module_utils.patroni.local import LocalError
+from ..module_utils.pgbackrest.command import PgbackrestError
+from ..module_utils.pgbackrest.job import job_of
+from ..module_utils.pgbackrest.target import TYPES
 
-END = (
-    "SELECT json_build_object('lsn', pg_current_wal_lsn()::text, 'timeline', timeline_id) FROM pg_control_checkpoint();"
-)
+SPEC: dict[str, t.Any] = {
+    "state": {"type": "str", "choices": ["restored", "possible", "set_aside", "led"], "default": "restored"},
+    "stanza": {"type": "str", "required": True},
+    "repository": {"type": "int", "default": 1},
+    "data_dir": {"type": "path"},
+    "patroni_config": {"type": "path"},
+    "again": {"type": "str", "default": ""},
+    "restore_id": {"type": "str", "default": ""},
+    "type": {"type": "str", "choices": list(TYPES), "default": "latest"},
+    "target": {"type": "str", "default": ""},
+    "exclusive": {"type": "bool", "default": False},
+    "timeline": {"type": "str", "default": "latest"},
+    "backup": {"type": "str", "default": ""},
+    "user": {"type": "str", "default": "postgres"},
+    "bin_dir": {"type": "path", "default": "/usr/lib/postgresql/17/bin"},
+    "run_dir": {"type": "path", "default": "/run/chainops-restore"},
+    "recover": {"type": "bool", "default": True},
+    "archive_later": {"type": "bool", "default": False},
+    "tablespace_dir": {"type": "path"},
+    "config": {"type": "str"},
+    "timeout": {"type": "int", "default": 86400},
+}
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["restored", "possible", "set_aside"], "default": "restored"},
-            "stanza": {"type": "str", "required": True},
-            "repository": {"type": "int", "default": 1},
-            "data_dir": {"type": "path", "required": True},
-            "type": {"type": "str", "choices": list(TYPES), "default": "latest"},
-            "target": {"type": "str", "default": ""},
-            "exclusive": {"type": "bool", "default": False},
-            "timeline": {"type": "str", "default": "latest"},
-            "backup": {"type": "str", "default": ""},
-            "user": {"type": "str", "default": "postgres"},
-            "bin_dir": {"type": "path", "default": "/usr/lib/postgresql/17/bin"},
-            "run_dir": {"type": "path", "default": "/run/chainops-restore"},
-            "recover": {"type": "bool", "default": True},
-            "archive_later": {"type": "bool", "default": False},
-            "tablespace_dir": {"type": "path"},
-            "config": {"type": "str"},
-            "timeout": {"type": "int", "default": 86400},
-        },
-        supports_check_mode=True,
-    )
+    one_of = [("data_dir", "patroni_config")]
+    module = AnsibleModule(SPEC, supports_check_mode=True, required_one_of=one_of, mutually_exclusive=one_of)
     given = module.params
-    data_dir, changed = Path(given["data_dir"]), False
-    pgbackrest = Pgbackrest(given["stanza"], given["user"], given["config"])
-    target = Target(given["type"], given["target"], given["exclusive"], given["timeline"], given["backup"])
-    spaces = [f"--tablespace-map-all={given['tablespace_dir']}"] if given["tablespace_dir"] else []
     try:
-        target.check()
-        if not data_dir.is_absolute() or len(data_dir.parts) < 3:
-            raise ValueError(f"data_dir = {data_dir}: must be an absolute path below a directory of its own")
-        if given["state"] != "possible" and in_use(data_dir):
-            raise PgbackrestError(f"PostgreSQL runs in {data_dir}: stop it first; nothing was touched")
-        if given["state"] == "set_aside":
-            there = data_dir.is_dir() and any(data_dir.iterdir())
-            module.exit_json(changed=there, kept=set_aside(data_dir) if there and not module.check_mode else "")
-        if module.check_mode or given["state"] == "possible":
-            info.read(pgbackrest, given["repository"]).must_be_good()
-            module.exit_json(changed=given["state"] == "restored", kept="")
-        changed = True
-        kept = restore(pgbackrest, target, data_dir, given["repository"], spaces)
-        result = {"kept": kept}
-        if given["recover"]:
-            scratch = Scratch(
-                data_dir, Path(given["run_dir"]), Path(given["bin_dir"]), given["user"], archive=given["archive_later"]
-            )
-            with scratch:
-                scratch.wait_promoted(given["timeout"])
-                scratch.forget_target()
-                result["recovered"] = scratch.psql().row("CHECKPOINT; " + END, 300)
-    except (PgbackrestError, ValueError) as error:
-        module.fail_json(msg=str(error), changed=changed)
+        job = job_of(given)
+    except (ValueError, LocalError) as error:
+        module.fail_json(msg=str(error), changed=False)
+    try:
+        result = job.run(given["state"], module.check_mode)
+    except PgbackrestError as error:
+        module.fail_json(msg=str(error), changed=job.changed)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}", changed=changed)
-    diff = {"before": f"{data_dir}\n", "after": f"{data_dir} (restored)\n" + (f"{kept}\n" if kept else "")}
-    module.exit_json(changed=True, diff=diff, **result)
+        module.fail_json(msg=f"{error.filename}: {error.strerror}", changed=job.changed)
+    before, kept = f"{job.data_dir}\n", result.get("kept")
+    after = before if not job.changed else f"{job.data_dir} ({given['state']})\n" + (f"{kept}\n" if kept else "")
+    module.exit_json(changed=job.changed, diff={"before": before, "after": after}, **result)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import datetime
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,39 +79,64 @@ class Target:
         return [f"--type={self.kind}", *value, *exclusive, "--target-action=promote", *timeline, *backup]
 
 
+def postmaster(data_dir: Path) -> int:
+    """The process that the pid file names; 0 for none."""
+    try:
+        return int((data_dir / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return 0
+
+
 def in_use(data_dir: Path) -> bool:
     """Whether a postmaster runs in this directory, as far as its pid file says."""
+    pid = postmaster(data_dir)
     try:
-        pid = int((data_dir / "postmaster.pid").read_text().split("\n", 1)[0])
         os.kill(pid, 0)
-    except (OSError, ValueError):
+    except OSError:
         return False
-    return True
+    return pid > 0
 
 
-def set_aside(data_dir: Path, when: float | None = None) -> str:
-    """Rename a directory that holds anything, and say its new name; empty where there was nothing to keep."""
-    if not data_dir.exists():
+def unmovable(data_dir: Path) -> str:
+    """Why a directory cannot be kept by renaming it; empty if it can."""
+    if not os.path.lexists(data_dir):
         return ""
     if data_dir.is_symlink() or not data_dir.is_dir():
-        raise PgbackrestError(f"{data_dir} is no directory of its own, so that it cannot be kept by renaming it")
+        return f"{data_dir} is no directory of its own, so that it cannot be kept by renaming it"
+    if os.path.ismount(data_dir):
+        return f"{data_dir} is a mount point, so that it cannot be kept by renaming it; use one below it"
+    return ""
+
+
+def set_aside(data_dir: Path, when: float | None = None, kind: str = "before-restore") -> str:
+    """Rename a directory that holds anything, and say its new name; empty where there was nothing to keep."""
+    trouble = unmovable(data_dir)
+    if trouble:
+        raise PgbackrestError(trouble)
+    if not data_dir.exists():
+        return ""
     if not any(data_dir.iterdir()):
         data_dir.rmdir()
         return ""
-    if os.path.ismount(data_dir):
-        raise PgbackrestError(
-            f"{data_dir} is a mount point, so that it cannot be kept by renaming it; use one below it"
-        )
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(when if when is not None else time.time()))
-    kept = data_dir.with_name(f"{data_dir.name}.before-restore-{stamp}")
+    kept = data_dir.with_name(f"{data_dir.name}.{kind}-{stamp}")
     if kept.exists():
         raise PgbackrestError(f"{kept} is there already; wait a second")
     data_dir.rename(kept)
     return str(kept)
 
 
-def restore(pgbackrest: Pgbackrest, target: Target, data_dir: Path, number: int, options: list[str]) -> str:
-    """Restore into a directory that was put aside before; returns where the old one is."""
+def restore(
+    pgbackrest: Pgbackrest,
+    target: Target,
+    data_dir: Path,
+    number: int,
+    options: list[str],
+    *,
+    begun: Callable[[str], None] = lambda _kept: None,
+    kind: str = "before-restore",
+) -> str:
+    """Restore into a directory that was put aside before; returns where the old one is, which ``begun`` is told too."""
     if in_use(data_dir):
         raise PgbackrestError(f"PostgreSQL runs in {data_dir}: stop it first; nothing was touched")
     # A repository that does not answer must be known before the old directory is put aside.
@@ -118,11 +144,12 @@ def restore(pgbackrest: Pgbackrest, target: Target, data_dir: Path, number: int,
     owner = data_dir.parent
     if not owner.is_dir():
         raise PgbackrestError(f"{owner} is not there; make it, owned by PostgreSQL's user")
-    kept = set_aside(data_dir)
+    kept = set_aside(data_dir, kind=kind)
     data_dir.mkdir(mode=0o700)
     who = identity(pgbackrest.user)
     if who:
         os.chown(data_dir, who["user"], who["group"])
+    begun(kept)
     try:
         pgbackrest.must("restore", f"--repo={number}", f"--pg1-path={data_dir}", *options, *target.options)
     except PgbackrestError as error:

@@ -91,8 +91,13 @@ def etcd_replaced(world: World) -> Figures:
     }
 
 
-def restore_in_place(world: World, target: str, name: str) -> Run:
+def streaming(world: World) -> int:
+    return sum(member["state"] == "streaming" for member in world.members())
+
+
+def restore_in_place(world: World, target: str, name: str, *, without: str = "") -> Run:
     extra = {
+        "postgresql_restore_without": without,
         "postgresql_restore_to": "cluster",
         "postgresql_restore_type": "time",
         "postgresql_restore_target": target,
@@ -101,9 +106,16 @@ def restore_in_place(world: World, target: str, name: str) -> Run:
     return world.site.play(names.playbook("postgresql_restore"), "-e", json.dumps(extra), timeout=1200)
 
 
-@case("restored-in-place", "operations", limits=lambda _world: {"wrong_rows": 0, "touched_unconfirmed": 0})
+@case(
+    "restored-in-place",
+    "operations",
+    limits=lambda _world: {"wrong_rows": 0, "touched_unconfirmed": 0, "touched_again": 0, "written_since_lost": 0},
+)
 def restored_in_place(world: World) -> Figures:
-    """All members go back to a moment before a table was lost; without the cluster's name nothing is touched."""
+    """Members go back to a moment before a table was lost, but for one that is lost too and clones when it is back.
+
+    Without the cluster's name nothing is touched, nor with a lost member, nor by the same command again.
+    """
     world.sql("DROP TABLE IF EXISTS case_in_place; CREATE TABLE case_in_place AS SELECT generate_series(1, 1000) AS n")
     back_up(world)
     world.sql("INSERT INTO case_in_place SELECT generate_series(1001, 1500)")
@@ -117,8 +129,30 @@ def restored_in_place(world: World) -> Figures:
     assert refused.returncode != 0 and "postgresql_restore_confirm" in refused.output, refused.output[-3000:]
     now = world.incarnations(names.PATRONI_UNIT, names.POSTGRESQL)
     touched = sum(now[host] != units[host] for host in names.POSTGRESQL)
-    run = restore_in_place(world, target, names.STANZA).check()
+    lost = next(host for host in reversed(names.POSTGRESQL) if host not in (world.leader(), names.POSTGRESQL[0]))
+    world.sh(lost, "systemctl stop patroni && mv /etc/patroni/config.yml /etc/patroni/config.away")
+    left = [host for host in names.POSTGRESQL if host != lost]
+    units = world.incarnations(names.PATRONI_UNIT, left)
+    refused = restore_in_place(world, target, names.STANZA)
+    assert refused.returncode != 0 and f"{lost}: /etc/patroni/config.yml" in refused.output, refused.output[-3000:]
+    now = world.incarnations(names.PATRONI_UNIT, left)
+    touched += sum(now[host] != units[host] for host in left)
+    world.until("its lease has ended", lambda: lost not in [each["name"] for each in world.members()], 90, 1)
+    run = restore_in_place(world, target, names.STANZA, without=lost).check()
+    world.until("the restored member takes writes", lambda: world.leader() == names.POSTGRESQL[0], 60, 1)
+    world.sql("CREATE TABLE case_in_place_since AS SELECT generate_series(1, 100) AS n")
+    world.until("two others have cloned it", lambda: streaming(world) == len(left) - 1, 180, 1)
+    units = world.incarnations(names.PATRONI_UNIT, left)
+    same = restore_in_place(world, target, names.STANZA, without=lost).check()
+    assert not same.changed, same.output[-4000:]
+    # it is back: the same command, for all of them, has it clone
+    world.sh(lost, "mv /etc/patroni/config.away /etc/patroni/config.yml")
+    restore_in_place(world, target, names.STANZA).check()
+    now = world.incarnations(names.PATRONI_UNIT, left)
+    touched_again = sum(now[host] != units[host] for host in left)
     seconds = world.until("every member streams without lag", world.in_sync, 180, 1)
+    since = world.sql("SELECT count(*) FROM case_in_place_since")
+    world.sql("DROP TABLE case_in_place_since")
     rows = {host: world.sql("SELECT count(*), sum(n) FROM case_in_place", host=host) for host in names.POSTGRESQL}
     for host in names.POSTGRESQL:
         world.sh(
@@ -139,5 +173,7 @@ def restored_in_place(world: World) -> Figures:
     return {
         "wrong_rows": sum(found != wanted for found in rows.values()),
         "touched_unconfirmed": touched,
+        "touched_again": touched_again,
+        "written_since_lost": 100 - int(since),
         "restored_s": round(run.seconds + seconds, 1),
     }
