@@ -162,6 +162,20 @@ def test_pgbouncer_asks_for_a_balancer_where_none_is_beside_it(
     assert all("say which balancer to take" in mistake.text for mistake in result.mistakes)
 
 
+def test_hosts_of_backups_and_balancers_know_the_members_data_directory_and_port(data: CheckedInventory) -> None:
+    changed = {"postgresql_cluster_name": "app", "postgresql_port": 5433, "postgresql_version": 16}
+    with data.changed("postgresql", changed):
+        given = {host: each.values for host, each in data.applied("data", "pgbackrest").items()}
+        ports = {each.values["haproxy_postgresql_node_port"] for each in data.applied("data", "haproxy").values()}
+    for host in ("db-c", "bk-a", "bk-w", "sc-a"):
+        found = [given[host][f"pgbackrest_postgresql_{name}"] for name in ("version", "data_dir", "port")]
+        assert found == ["16", "/var/lib/postgresql/16/app", 5433], host
+    assert ports == {5433}
+    with data.changed("postgresql", {"postgresql_data_dir": "/srv/pg/main"}):
+        given = {host: each.values for host, each in data.applied("data", "pgbackrest").items()}
+    assert {each["pgbackrest_postgresql_data_dir"] for each in given.values()} == {"/srv/pg/main"}
+
+
 def test_a_site_without_pgbouncer_has_none_of_it(tmp_path: Path, secrets_dir: Path) -> None:
     for checked in with_secrets(lab_inventory("data", lab_without(tmp_path, "pgbouncer")), secrets_dir):
         assert checked.applied("data", "postgresql")["db-a"].values["postgresql_mapped_users"] == []
