@@ -26,9 +26,19 @@ options:
     type: int
     required: true
   manifest:
-    description: What M(chainops.infra.postgresql_manifest) has returned.
+    description:
+      - What M(chainops.infra.postgresql_manifest) has returned. Where it is empty nothing is restored, and the drill
+        is red for O(reason).
     type: dict
     required: true
+  reason:
+    description: Why there is no manifest, for report and message.
+    type: str
+    default: no manifest was made
+  archive_timeout:
+    description: Seconds until the WAL that holds the restore point must be in this repository.
+    type: int
+    default: 120
   work_dir:
     description: Directory that the copy is made in. It needs room for the whole cluster.
     type: path
@@ -127,6 +137,8 @@ def main() -> None:
             "stanza": {"type": "str", "required": True},
             "repository": {"type": "int", "required": True},
             "manifest": {"type": "dict", "required": True},
+            "reason": {"type": "str", "default": "no manifest was made"},
+            "archive_timeout": {"type": "int", "default": 120},
             "work_dir": {"type": "path", "default": "/var/lib/postgresql/drill"},
             "bin_dir": {"type": "path", "default": "/usr/lib/postgresql/17/bin"},
             "user": {"type": "str", "default": "postgres"},
@@ -144,7 +156,10 @@ def main() -> None:
     number = given["repository"]
     pgbackrest = Pgbackrest(given["stanza"], given["user"], given["config"])
     try:
-        check(given["manifest"], given["stanza"])
+        if given["manifest"]:
+            check(given["manifest"], given["stanza"])
+        if module.check_mode and not given["manifest"]:
+            raise ValueError(given["reason"])
         if module.check_mode:
             repository = info.read(pgbackrest, number)
             repository.must_be_good()
@@ -154,15 +169,19 @@ def main() -> None:
         drill = Drill(
             pgbackrest,
             number,
-            given["manifest"],
+            given["manifest"] or {"name": "none", "lsn": ""},
             Path(given["work_dir"]),
             Path(given["bin_dir"]),
             given["timeout"],
             given["shared_buffers_mb"],
             given["amcheck"],
             given["keep"],
+            given["archive_timeout"],
         )
-        drill.run()
+        if given["manifest"]:
+            drill.run()
+        else:
+            drill.refuse(given["reason"])
         report = drill.report()
         metrics = Path(given["metrics_dir"]) / f"postgresql_drill_{given['stanza']}_{number}.prom"
         files = publish(report, Path(given["report_dir"]), metrics, time.time())

@@ -13,7 +13,7 @@ description:
     sums of the content of chosen ones. A marker row is written before the point and one after it.
   - Writers to the tables wait until snapshot and restore point are made, which takes milliseconds; at most
     O(lock_timeout_ms) where a long transaction holds a table, after which writers go on and another attempt is made.
-  - Then it waits until the WAL that holds the point is in every repository.
+  - Then it waits until the WAL that holds the point is in every repository, unless O(wait=false).
   - On a standby it does nothing, and says so in RV(leader).
 options:
   name:
@@ -39,13 +39,19 @@ options:
     elements: str
     default: []
   lock_timeout_ms:
-    description: Milliseconds that one attempt may make writers wait.
+    description: Milliseconds that one attempt may make writers wait, for all tables together.
     type: int
     default: 2000
   archive_timeout:
     description: Seconds until the WAL must be in every repository.
     type: int
     default: 120
+  wait:
+    description:
+      - Whether to wait for the WAL at all. A drill waits for that of its own repository, so that one which is down
+        keeps no other from being drilled.
+    type: bool
+    default: true
   socket_dir:
     description: Directory of PostgreSQL's socket.
     type: path
@@ -104,6 +110,7 @@ def main() -> None:
             "checksum_tables": {"type": "list", "elements": "str", "default": []},
             "lock_timeout_ms": {"type": "int", "default": 2000},
             "archive_timeout": {"type": "int", "default": 120},
+            "wait": {"type": "bool", "default": True},
             "socket_dir": {"type": "path", "default": "/var/run/postgresql"},
             "port": {"type": "int", "default": 5432},
             "user": {"type": "str", "default": "postgres"},
@@ -118,6 +125,7 @@ def main() -> None:
         tuple(given["checksum_tables"]),
         given["lock_timeout_ms"],
         archive_timeout=given["archive_timeout"],
+        wait=given["wait"],
     )
     psql = Psql(given["socket_dir"], given["port"], given["database"], given["user"])
     try:

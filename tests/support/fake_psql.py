@@ -1,5 +1,6 @@
-"""psql that answers by what it is asked. answers.json beside it is [[words, lines or {"error": text}], …], in order.
+"""psql that answers by what it is asked. answers.json beside it is [[words, lines or an error], …], in order.
 
+An error is {"error": text}, or has as "lines" what was answered before it.
 An answer with a third item is given that many times, then the next that fits is.
 """
 
@@ -23,6 +24,7 @@ def main() -> int:
                 answer[2] -= 1
                 (HERE / "answers.json").write_text(json.dumps(answers))
             if isinstance(answer[1], dict):
+                print("\n".join(json.dumps(line) for line in answer[1].get("lines", [])))
                 print(answer[1]["error"], file=sys.stderr)
                 return 3
             print("\n".join(json.dumps(line) for line in answer[1]))

@@ -21,6 +21,7 @@ from .scratch import Scratch
 from .target import Target, restore
 
 MARK = ".chainops-drill"
+POLL_SECONDS = 1.0
 STEPS = ("repository", "restore", "recovery", "structure", "manifest", "checksums")
 
 
@@ -47,6 +48,7 @@ class Drill:
     memory_mb: int = 256
     amcheck: bool = True
     keep: bool = False
+    archive_timeout: float = 120
     steps: list[Step] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     backup: str = ""
@@ -107,9 +109,27 @@ class Drill:
             self._step(name, work)
         return self.steps[-1].good
 
+    def refuse(self, reason: str) -> None:
+        """Red without a restore: there is no manifest to compare with."""
+        self.steps.append(Step("manifest", False, 0, reason))
+
+    def _archived(self) -> info.Repository:
+        """This repository, once it has the segment with the restore point; what the other one lacks does not count."""
+        wal_file, end = self.manifest.get("wal_file", ""), time.monotonic() + self.archive_timeout
+        while True:
+            repository = info.read(self.pgbackrest, self.number)
+            repository.must_be_good()
+            if repository.archive_max >= wal_file:
+                return repository
+            if time.monotonic() >= end:
+                raise PgbackrestError(
+                    f"repository {self.number} lacks {wal_file}, which holds the restore point, after "
+                    f"{self.archive_timeout:g} s; its last segment is {repository.archive_max or 'none'}"
+                )
+            time.sleep(POLL_SECONDS)
+
     def _choose(self) -> str:
-        repository = info.read(self.pgbackrest, self.number)
-        repository.must_be_good()
+        repository = self._archived()
         backup = repository.before(self.manifest["lsn"])
         if backup is None:
             raise PgbackrestError(

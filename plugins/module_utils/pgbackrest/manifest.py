@@ -5,6 +5,9 @@
 Locks on the tables make it exact: while they are held nobody writes to them, the snapshot is taken and the restore
 point is written. Giving them up again needs no end of the transaction, only a return to a savepoint, and the snapshot
 stays. So writers wait for milliseconds, however long the counting takes.
+
+Locks that were got are held while the next is waited for, and lock_timeout counts for each table anew. So the whole
+statement is bounded; the bound ends with the savepoint, and does not hold for the counting.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ SCHEMA = "chainops_drill"
 TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?")
 POINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 POLL_SECONDS = 0.5
+# Of a lock timeout, a statement timeout and a deadlock
+AGAIN = ("lock timeout", "55P03", "57014", "40P01")
 
 STATE = """
 SELECT json_build_object('standby', pg_is_in_recovery(), 'version', current_setting('server_version_num')::int,
@@ -54,6 +59,7 @@ class Wish:
     lock_timeout_ms: int = 2000
     attempts: int = 5
     archive_timeout: float = 120
+    wait: bool = True
 
     def check(self) -> None:
         if not POINT.fullmatch(self.point):
@@ -84,10 +90,12 @@ def bound_script(wish: Wish, tables: list[tuple[str, str]], summed: set[tuple[st
     point = f"""SELECT json_build_object('lsn', lsn::text, 'file', pg_walfile_name(lsn), 'time', clock_timestamp())
 FROM pg_create_restore_point({literal(wish.point)}) AS lsn;"""
     counts = "\n".join(count(table, table in summed) for table in tables)
-    return f"""BEGIN ISOLATION LEVEL REPEATABLE READ;
+    return f"""\\set VERBOSITY verbose
+BEGIN ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL lock_timeout = {int(wish.lock_timeout_ms)};
 LOCK TABLE {listed} IN ACCESS SHARE MODE;
 SAVEPOINT held;
+SET LOCAL statement_timeout = {int(wish.lock_timeout_ms)};
 LOCK TABLE {listed} IN SHARE MODE;
 {point}
 ROLLBACK TO SAVEPOINT held;
@@ -116,7 +124,8 @@ def make(psql: Psql, wish: Wish, system: dict[str, t.Any]) -> dict[str, t.Any]:
     answers = attempt(psql, wish, bound_script(wish, tables, summed))
     point, counts = answers[0], answers[1:]
     psql.rows(f"{marker}'after'); SELECT to_json(pg_switch_wal()::text);", 60)
-    wait_archived(psql, point["file"], wish.archive_timeout)
+    if wish.wait:
+        wait_archived(psql, point["file"], wish.archive_timeout)
     return {
         "format": FORMAT,
         "stanza": wish.stanza,
@@ -137,7 +146,8 @@ def attempt(psql: Psql, wish: Wish, script: str) -> list[t.Any]:
         done = psql.run(script)
         if done.code == 0:
             break
-        if "lock timeout" not in done.err or not left:
+        # Once the point is made nothing is tried again: there must be one of its name.
+        if not left or done.out.strip() or not any(words in done.err for words in AGAIN):
             raise PgbackrestError(f"PostgreSQL refused: {done.reason}")
         time.sleep(1)
     return [json.loads(line) for line in done.out.splitlines() if line.strip()]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.chainops.infra.plugins.module_utils.pgbackrest import drill, info
 from ansible_collections.chainops.infra.plugins.modules import postgresql_drill
 
 from tests.support.pgbackrest import Fake
@@ -149,3 +150,24 @@ def test_what_is_no_manifest_is_refused(fake: Fake, tmp_path: Path, changes: dic
 def test_check_mode_only_asks_the_repository(fake: Fake, tmp_path: Path) -> None:
     assert run(fake, tmp_path, check=True) == {"changed": True}
     assert fake.commands == ["info"] and not (tmp_path / "work_dir").exists()
+
+
+def test_each_repository_is_waited_for_by_itself(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one may be down: PostgreSQL then counts nothing as archived, although this one has it."""
+    monkeypatch.setattr(drill, "POLL_SECONDS", 0.01)
+    has = info.parse((fake.path / "info.json").read_text(), 1).archive_max
+    assert run(fake, tmp_path, manifest=MANIFEST | {"wal_file": has})["report"]["good"]
+    lacks = f"{int(has, 16) + 1:024X}"
+    result = run(fake, tmp_path, manifest=MANIFEST | {"wal_file": lacks}, archive_timeout=0)
+    assert f"repository 1 lacks {lacks}" in result["msg"] and f"its last segment is {has}" in result["msg"]
+    assert 'postgresql_drill_success{stanza="main",repository="1"} 0' in metrics(tmp_path)
+
+
+def test_without_a_manifest_the_metric_is_not_that_of_last_week(fake: Fake, tmp_path: Path) -> None:
+    run(fake, tmp_path)
+    result = run(fake, tmp_path, manifest={}, reason="there is no manifest: db-a: archive_mode is off")
+    assert result["failed"] and "db-a: archive_mode is off" in result["msg"] and not result["report"]["good"]
+    assert 'postgresql_drill_success{stanza="main",repository="1"} 0' in metrics(tmp_path)
+    assert "archive_mode is off" in Path(result["files"][1]).read_text()
+    assert fake.commands.count("restore") == 1
+    assert "archive_mode is off" in run(fake, tmp_path, check=True, manifest={}, reason="archive_mode is off")["msg"]

@@ -99,6 +99,39 @@ def test_a_held_table_is_given_back_to_others_and_tried_again(fake: Fake, monkey
     assert "lock timeout" in run()["msg"]
 
 
+def test_all_locks_together_are_bounded_and_the_counting_is_not(fake: Fake) -> None:
+    """A lock that was got is held while the next is waited for, and lock_timeout begins anew with each."""
+    run(lock_timeout_ms=700)
+    script = next(sql for sql in asked(fake) if "pg_create_restore_point" in sql)
+    order = ["SAVEPOINT held", "statement_timeout = 700", "IN SHARE MODE", "ROLLBACK TO SAVEPOINT held", "count(*)"]
+    places = [script.index(words) for words in order]
+    assert places == sorted(places) and script.count("statement_timeout") == 1
+
+
+@pytest.mark.parametrize("code", ["57014: Anweisung wird abgebrochen", "40P01: deadlock detected", "55P03: x"])
+def test_whatever_kept_the_locks_from_it_is_given_way_to(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(utils.time, "sleep", lambda _seconds: None)
+    answer(fake, ["pg_create_restore_point", {"error": f"ERROR:  {code}"}, 2], *ANSWERS)
+    assert run()["manifest"]["lsn"] == POINT["lsn"]
+    assert sum("pg_create_restore_point" in sql for sql in asked(fake)) == 3
+
+
+def test_a_point_that_was_made_is_not_made_twice(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(utils.time, "sleep", lambda _seconds: None)
+    cancelled = {"error": "ERROR:  57014: canceling statement", "lines": [POINT]}
+    answer(fake, ["pg_create_restore_point", cancelled], *ANSWERS)
+    assert "57014" in run()["msg"]
+    assert sum("pg_create_restore_point" in sql for sql in asked(fake)) == 1
+
+
+def test_a_drill_needs_no_wait_for_all_repositories(fake: Fake) -> None:
+    late = ["last_archived_wal", [["00000001000000000000000D", ""]]]
+    answer(fake, late, *ANSWERS)
+    assert run(wait=False)["manifest"]["lsn"] == POINT["lsn"]
+
+
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
