@@ -11,8 +11,8 @@ author: The chainops.infra authors (@chainops)
 description:
   - Run on a repository host. Creates the stanza where it is missing, which needs a running primary, and has pgBackRest
     check that WAL of the primary reaches the repository.
-  - A check is due when the stanza was created, or when a file of O(check_on) is not what it was at the last check that
-    went well. So a check is not lost with a run that was killed, and a second run makes none.
+  - A check is due when the stanza was created, or when a file of O(check_on) or a text of O(check_also) is not what it
+    was at the last check that went well. So a check is not lost with a run that was killed, and a second one makes none.
   - A stanza of another cluster is never touched. One of an older major version is upgraded with O(upgrade=true).
 options:
   stanza:
@@ -32,6 +32,11 @@ options:
     type: list
     elements: str
     default: []
+  check_also:
+    description:
+      - What a check depends on elsewhere, a text by the name of its host. A host that is not named counts as unchanged.
+    type: dict
+    default: {}
   upgrade:
     description: Whether the stanza may be brought to the cluster's new major version.
     type: bool
@@ -91,6 +96,7 @@ def main() -> None:
             "repository": {"type": "int", "required": True},
             "user": {"type": "str", "default": "pgbackrest"},
             "check_on": {"type": "list", "elements": "str", "default": []},
+            "check_also": {"type": "dict", "default": {}},
             "upgrade": {"type": "bool", "default": False},
             "first_backup_unit": {"type": "str", "default": ""},
             "config": {"type": "str"},
@@ -107,6 +113,7 @@ def main() -> None:
         given["upgrade"],
         given["first_backup_unit"],
         given["timeout"],
+        check_also={str(host): str(text) for host, text in given["check_also"].items()},
     )
     try:
         repository = stanza.run(module.check_mode)

@@ -39,8 +39,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckedInventory]
         "postgresql": {"hosts": hosts},
         "pgbackrest_repository": {
             "hosts": {
-                "repo-a": {"site_address": "192.0.2.11"},
-                "repo-b": {"site_address": "2001:db8::12", "pgbackrest_port": 8433, "pgbackrest_incr_schedule": ""},
+                "repo-a": {"site_address": "192.0.2.11", "site_region": "east"},
+                "repo-b": {
+                    "site_address": "2001:db8::12",
+                    "site_region": "west",
+                    "pgbackrest_port": 8433,
+                    "pgbackrest_incr_schedule": "",
+                },
             }
         },
         "pgbackrest_restore": {"hosts": {"scratch": {"site_address": "192.0.2.21"}}},
@@ -178,6 +183,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"pgbackrest_repository_hosts": ["repo-a", "repo-a"]},
         "two repositories on two different hosts are needed",
     ),
+    ("repo-b", {"site_region": "east"}, "are in the regions east, east: the second repository must be off-site"),
+    ("repo-b", {"site_region": ""}, "the second repository must be off-site"),
     ("all", {"pgbackrest_repository_hosts": ["repo-a", "db-a"]}, "db-a is a member of the cluster too"),
     ("all", {"pgbackrest_restore_hosts": ["db-d"]}, "db-d is a member or keeps a repository"),
     ("all", {"pgbackrest_member_hosts": []}, "there is no cluster to back up"),
@@ -187,6 +194,26 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("all", {"pgbackrest_compress_type": "gz", "pgbackrest_compress_level": 12}, "at most 9"),
     ("all", {"pgbackrest_stanza": "../x"}, "lower-case letters"),
 ]
+
+
+def test_one_region_can_be_allowed(site: CheckedInventory) -> None:
+    with site.changed("all", {"site_region": "east", "pgbackrest_allow_regions": True}):
+        assert message(site.check("data").mistakes) == ""
+
+
+def test_a_repository_host_checks_when_members_push_with_something_else(site: CheckedInventory) -> None:
+    """The sums are facts of the members' own run; where they were not in it nothing is said of them."""
+    first = Rendered(site, "repo-a")
+    hostvars = {host: {} for host in ("db-a", "db-b", "db-c", "db-d")}
+    first.variables["hostvars"] = hostvars | {"db-a": {"__pgbackrest_pushed_with": "1"}}
+    assert first.value("__pgbackrest_checked_members") == {"db-a": "1"}
+    tasks = [task for block in site.yaml(ROLE / "tasks" / "main.yml") for task in block["block"]]
+    noted = next(task for task in tasks if "ansible.builtin.set_fact" in task)
+    assert list(noted["ansible.builtin.set_fact"]) == ["__pgbackrest_pushed_with"]
+    member = Rendered(site, "db-a")
+    before = member.text("/etc/pgbackrest/pgbackrest.conf")
+    member.variables["pgbackrest_push_timeout_s"] = 20
+    assert member.text("/etc/pgbackrest/pgbackrest.conf") != before
 
 
 @pytest.mark.parametrize(("hosts", "variables", "words"), WRONG, ids=[case[2] for case in WRONG])

@@ -46,6 +46,17 @@ def test_checked_again_after_a_change_until_it_went_well(fake: Fake, tmp_path: P
     assert run(tmp_path)["changed"] is False
 
 
+def test_checked_again_when_a_member_has_something_else(fake: Fake, tmp_path: Path) -> None:
+    every = {"db-a": "1", "db-b": "1"}
+    assert run(tmp_path, check_also=every)["actions"] == ["check"]
+    assert run(tmp_path, check_also=every)["changed"] is False
+    # a run with --limit, which knows nothing of one, or of both
+    assert run(tmp_path, check_also={"db-a": "1"})["changed"] is False
+    assert run(tmp_path)["changed"] is False
+    assert run(tmp_path, check_also={"db-a": "2"})["actions"] == ["check"]
+    assert run(tmp_path, check_also=every | {"db-a": "2"})["changed"] is False
+
+
 def test_a_lock_that_somebody_has_for_a_moment_is_waited_for(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
