@@ -12,7 +12,7 @@ description:
   - Run on a repository host. Creates the stanza where it is missing, which needs a running primary, and has pgBackRest
     check that WAL of the primary reaches the repository.
   - A check is due when the stanza was created, or when a file of O(check_on) or a text of O(check_also) is not what it
-    was at the last check that went well. So a check is not lost with a run that was killed, and a second one makes none.
+    was at the last check that went well. So a check is not lost with a run that was killed, and a second makes none.
   - A stanza of another cluster is never touched. One of an older major version is upgraded with O(upgrade=true).
 options:
   stanza:

@@ -47,7 +47,7 @@ def test_restored_once_whoever_asks_again(site: Site) -> None:
     assert (site.data("db-c") / "written").exists() and site.fake.commands.count("restore") == 1
     status, output = site.restore()
     assert (status, changed(output), site.log()) == (0, 0, []), output
-    assert (site.data("db-a") / "written").exists()
+    assert (site.data("db-a") / "written").exists() and "NOTHING WAS RESTORED NOW" in output
     # and is meant
     name = json.loads((site.data("db-a") / "chainops_restore.json").read_text())["id"]
     assert f"postgresql_restore_again={name}" in output
