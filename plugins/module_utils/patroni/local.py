@@ -13,7 +13,7 @@ from .rest import Rest
 try:
     import yaml
 except ImportError:  # Patroni brings it
-    yaml = None  # type: ignore[assignment]
+    yaml = None  # type: ignore[assignment]  # who needs it says so
 
 CONFIG = "/etc/patroni/config.yml"
 

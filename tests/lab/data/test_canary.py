@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,12 @@ OPERATIONS = {
 }
 
 
+def clear(keep: Path) -> None:
+    """What an earlier run has left would be searched too."""
+    if keep.exists():
+        shutil.rmtree(keep)
+
+
 @pytest.mark.full
 def test_the_first_run_prints_no_secret(world: World) -> None:
     assert printed(world, FIRST_RUN) == []
@@ -34,7 +41,7 @@ def test_the_first_run_prints_no_secret(world: World) -> None:
 def test_a_run_that_changes_a_host_prints_no_secret(site: Site, world: World) -> None:
     """Keys and passwords are written anew on a site that serves."""
     keep = KEEP / "canary-again"
-    shutil.rmtree(keep, ignore_errors=True)
+    clear(keep)
     world.sh(names.WITNESS, "rm -f /etc/chainops/tls/host.pem")
     world.sh(names.POSTGRESQL[-1], "rm -rf /etc/chainops/postgresql")
     run = loud(site, names.LAYER, keep).check()
@@ -48,6 +55,6 @@ def test_an_operation_prints_no_secret(site: Site, world: World, operation: str)
     world.settle()
     world.settle_redis()
     keep = KEEP / f"canary-{operation}"
-    shutil.rmtree(keep, ignore_errors=True)
+    clear(keep)
     loud(site, names.playbook(operation), keep, "-e", json.dumps(OPERATIONS[operation])).check()
     assert printed(world, keep) == []

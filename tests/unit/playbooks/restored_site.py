@@ -75,7 +75,7 @@ class Disk(Etcd):
     """The cluster's state is what the hosts' files say."""
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        hosts: Path = self.hosts  # type: ignore[attr-defined]
+        hosts: Path = self.hosts  # type: ignore[attr-defined]  # the server is given it below
         prefix = "/chainops/app/"
         kept = {name: text for name, text in self.values.items() if "/members/" not in name and "/leader" not in name}
         alive = {f"{prefix}members/{path.parent.name}": "{}" for path in hosts.glob("*/running")}
@@ -92,7 +92,7 @@ class Site:
         self.fake.program("postgres", f"#!/bin/sh\necho $$ > {directory}/pid\nexec sleep 20\n")
         self.fake.program("psql", PSQL)
         self.etcd = Disk(certificates(directory))
-        self.etcd.hosts = self.hosts  # type: ignore[attr-defined]
+        self.etcd.hosts = self.hosts  # type: ignore[attr-defined]  # a server takes what its handlers need
         self.etcd.values["/chainops/app/initialize"] = "77"
         self.unreachable: list[str] = []
         self.fake.program("ssh", "#!/bin/sh\necho 'No route to host' >&2\nexit 255\n")

@@ -60,7 +60,7 @@ def test_one_that_comes_to_life_between_the_look_and_the_removal_keeps_it(etcd: 
             etcd.values["/chainops/app/members/db-d"] = "{}"
         return answer(path, body)
 
-    etcd.answer = late  # type: ignore[method-assign]
+    etcd.answer = late  # type: ignore[method-assign]  # it answers late this once
     assert "db-d is alive" in run(etcd, tmp_path)["msg"]
     assert OLD.keys() < etcd.values.keys()
 
