@@ -19,6 +19,7 @@ LAST = (
     "test_failover.py",
     "test_interrupted.py",
     "test_consumer.py",
+    "test_whole_site.py",
 )
 
 

@@ -53,15 +53,16 @@ class Run:
 
 
 class Site:
-    """The running lab, as its inventory describes it."""
+    """The running lab, as its inventory describes it, or several of them together."""
 
-    def __init__(self, inventory: Path = INVENTORY) -> None:
+    def __init__(self, inventory: Path = INVENTORY, *more: Path) -> None:
         self.inventory = inventory
+        self._sources = [word for path in (inventory, *more) for word in ("-i", str(path))]
 
     @cached_property
     def _described(self) -> dict[str, Any]:
         listed = subprocess.run(
-            [BIN / "ansible-inventory", "-i", self.inventory, "--list"],
+            [BIN / "ansible-inventory", *self._sources, "--list"],
             cwd=ROOT,
             check=True,
             capture_output=True,
@@ -95,7 +96,7 @@ class Site:
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
         """The ansible-playbook command line a user would type."""
-        return [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *arguments]
+        return [str(BIN / "ansible-playbook"), *self._sources, playbook, *arguments]
 
     def play(self, playbook: str, *arguments: str, timeout: float = 1200, env: dict[str, str] | None = None) -> Run:
         """Run a playbook (``chainops.infra.site``) to its end."""
