@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -99,17 +100,33 @@ class Site:
         return [str(BIN / "ansible-playbook"), *self._sources, playbook, *arguments]
 
     def play(self, playbook: str, *arguments: str, timeout: float = 1200, env: dict[str, str] | None = None) -> Run:
-        """Run a playbook (``chainops.infra.site``) to its end."""
+        """Run a playbook (``chainops.infra.site``) to its end; however this ends, none of its processes is left."""
         argv = self.command(playbook, *arguments)
         started = time.monotonic()
-        done = subprocess.run(
+        with subprocess.Popen(
             argv,
             cwd=ROOT,
-            check=False,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=timeout,
+            # ansible-playbook has workers of its own, which outlive it when it alone is killed
+            start_new_session=True,
             env=os.environ | {"ANSIBLE_NOCOLOR": "1"} | (env or {}),
-        )
-        return Run(argv, done.returncode, done.stdout, time.monotonic() - started)
+        ) as process:
+            try:
+                output, _errors = process.communicate(timeout=timeout)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return Run(argv, process.returncode, output, time.monotonic() - started)
+
+    def play_loud(self, playbook: str, keep: Path, *arguments: str, timeout: float = 1800) -> Run:
+        """As play, saying all it can. Its log file and the cache of facts are kept below a directory."""
+        env = {
+            "ANSIBLE_LOG_PATH": str(keep / "ansible.log"),
+            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(keep / "facts"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        }
+        return self.play(playbook, "-vvvv", "--diff", *arguments, timeout=timeout, env=env)

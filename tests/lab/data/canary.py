@@ -16,20 +16,7 @@ FIRST_RUN = KEEP / "canary-first-run"
 def loud(site: Site, playbook: str, keep: Path, *arguments: str) -> Run:
     """A run that says all it can. Its log file and the cache of facts are kept below a directory."""
     keep.mkdir(parents=True, exist_ok=True)
-    run = site.play(
-        playbook,
-        "-vvvv",
-        "--diff",
-        *arguments,
-        env={
-            "ANSIBLE_LOG_PATH": str(keep / "ansible.log"),
-            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
-            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(keep / "facts"),
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-        },
-        timeout=1800,
-    )
+    run = site.play_loud(playbook, keep, *arguments)
     (keep / "output").write_text(run.output, encoding="utf-8")
     return run
 

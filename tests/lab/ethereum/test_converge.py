@@ -95,19 +95,7 @@ def test_no_secret_is_printed_at_full_verbosity(site: Site, tmp_path: Path) -> N
     assert sum("jwt" in place for place in secrets) == len(PAIRS), sorted(secrets)
     # what a run shows when it writes the secret files anew, not only when nothing changes
     site.run("eth-d", "rm", "/etc/geth/nodekey")
-    run = site.play(
-        SITE,
-        "-vvvv",
-        "--diff",
-        "--limit=ethereum_reference,artifact_mirrors",
-        env={
-            "ANSIBLE_LOG_PATH": str(tmp_path / "ansible.log"),
-            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
-            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts"),
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-        },
-    ).check()
+    run = site.play_loud(SITE, tmp_path, "--limit=ethereum_reference,artifact_mirrors").check()
     assert run.changed.keys() == {"eth-d"}, run.changed
     everything = run.output + traces(tmp_path)
     shown = [place for place, secret in secrets.items() if secret in everything]
