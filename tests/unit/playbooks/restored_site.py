@@ -10,15 +10,14 @@ on disk.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import operation
 from tests.support.etcd_gateway import Etcd
 from tests.support.pgbackrest import Fake
 from tests.unit.plugins.modules.patroni_site import certificates
@@ -159,22 +158,4 @@ class Site:
             "ansible_ssh_retries": 0,
             **more,
         }
-        environment = os.environ | {
-            "ANSIBLE_COLLECTIONS_PATH": str(self.directory),
-            "ANSIBLE_HOME": str(self.directory / "home"),
-            "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCALHOST_WARNING": "0",
-        }
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", self.directory / "inventory.json"]
-        done = subprocess.run(
-            [*command, "chainops.infra.operations.postgresql_restore", "-e", json.dumps(given), *arguments],
-            cwd=self.directory,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        return done.returncode, done.stdout
+        return operation.run(self.directory, "postgresql_restore", *arguments, variables=given)

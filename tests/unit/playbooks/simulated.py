@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.support import operation
 
 ROOT = Path(__file__).parents[3]
 PAIRS = {"eth-r": "reference", "eth-s": "standby", "eth-p": "primary"}
@@ -250,22 +250,4 @@ class Site:
         if "SIMULATED_ROOT" not in text:
             playbook.write_text(marked.replace('"distribution", "hardware", "network"]', '"python"]'))
         given = {"upgrade_settle": 1, "upgrade_timeout": 3, "upgrade_drain_s": 1} | variables
-        environment = os.environ | {
-            "ANSIBLE_COLLECTIONS_PATH": str(self.directory),
-            "ANSIBLE_HOME": str(self.directory / "home"),
-            "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCALHOST_WARNING": "0",
-        }
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", self.directory / "inventory.json"]
-        done = subprocess.run(
-            [*command, "chainops.infra.operations.rolling_upgrade", "-e", json.dumps(given), *arguments],
-            cwd=self.directory,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        return done.returncode, done.stdout
+        return operation.run(self.directory, "rolling_upgrade", *arguments, variables=given)

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import operation
 from tests.support.pgbackrest import Fake
 
 ROOT = Path(__file__).parents[3]
@@ -53,35 +52,15 @@ def test_every_repository_is_red_for_the_real_reason(tmp_path: Path, monkeypatch
     children = {group: {"hosts": dict.fromkeys(names, {})} for group, names in groups.items()}
     inventory = {"all": {"vars": {"ansible_become": False}, "hosts": hosts, "children": children}}
     (tmp_path / "inventory.json").write_text(json.dumps(inventory))
-    environment = os.environ | {
-        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
-        "ANSIBLE_HOME": str(tmp_path / "home"),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-    }
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            "-i",
-            tmp_path / "inventory.json",
-            "chainops.infra.operations.postgresql_drill",
-        ],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode != 0
+    status, said = operation.run(tmp_path, "postgresql_drill")
+    assert status != 0
     for words in (
         "repository 1: RED",
         "repository 2: RED",
         "the database system is starting up",
         "db-b is not reached",
     ):
-        assert words in done.stdout, done.stdout
+        assert words in said, said
     for number in (1, 2):
         metrics = (tmp_path / "metrics" / f"postgresql_drill_main_{number}.prom").read_text()
         assert f'postgresql_drill_success{{stanza="main",repository="{number}"}} 0' in metrics
