@@ -1,0 +1,111 @@
+"""A standby's restore_command asks the repositories that take a connection, and never waits for a dead one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+FETCH = Path(__file__).resolve().parents[3] / "roles" / "pgbackrest" / "files" / "fetch.py"
+# Each call's arguments on a line; repository 2 alone has the file, and repository 3's process dies.
+PGBACKREST = """#!/bin/sh
+echo "$*" >> "$CALLS"
+case "$*" in
+  *--repo=3*) kill -TERM $$ ;;
+  *--repo=2*) exit 0 ;;
+  *--repo=1*) exit 1 ;;
+  *) exit 42 ;;
+esac
+"""
+
+
+@pytest.fixture
+def hosts() -> Iterator[dict[str, int]]:
+    """Ports of a host that answers, of one whose process is gone, and of one that drops every packet."""
+    with ExitStack() as stack:
+        there = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = silent.getsockname()[1]
+        # its queue is full, so that further connections are not answered at all
+        waiting = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            gone = closed.getsockname()[1]
+        yield {"there": there.getsockname()[1], "gone": gone, "silent": port}
+
+
+class Fetch:
+    """The script with a configuration and a pgBackRest of the test's."""
+
+    def __init__(self, tmp_path: Path, ports: list[int]) -> None:
+        self.calls_file = tmp_path / "calls"
+        config = tmp_path / "pgbackrest.conf"
+        lines = [f"repo{number}-host=127.0.0.1\nrepo{number}-host-port={port}" for number, port in enumerate(ports, 1)]
+        config.write_text("\n".join(["# comment", "[global]", *lines, "[global:archive-get]", "io-timeout=10", ""]))
+        program = tmp_path / "pgbackrest"
+        program.write_text(PGBACKREST)
+        program.chmod(0o755)
+        script = tmp_path / "fetch.py"
+        script.write_text(FETCH.read_text().replace('"/etc/pgbackrest/pgbackrest.conf"', repr(str(config))))
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
+        started = time.monotonic()
+        argv = [sys.executable, "-IB", str(script), "main", "000000010000000000000007", "pg_wal/RECOVERYXLOG"]
+        self.status = subprocess.run(argv, env=environment, check=False, timeout=30).returncode
+        self.seconds = time.monotonic() - started
+
+    @property
+    def calls(self) -> list[str]:
+        return self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
+
+
+def call(*repository: str) -> str:
+    words = ["--stanza=main", "--io-timeout=1", "--protocol-timeout=3", *repository]
+    return " ".join([*words, "archive-get", "000000010000000000000007", "pg_wal/RECOVERYXLOG"])
+
+
+def test_all_are_asked_in_one_call_where_all_are_there(tmp_path: Path, hosts: dict[str, int]) -> None:
+    fetch = Fetch(tmp_path, [hosts["there"], hosts["there"]])
+    assert fetch.calls == [call()]
+    assert fetch.status == 42
+
+
+@pytest.mark.parametrize("dead", ["gone", "silent"])
+def test_a_dead_first_repository_is_left_out(tmp_path: Path, hosts: dict[str, int], dead: str) -> None:
+    fetch = Fetch(tmp_path, [hosts[dead], hosts["there"]])
+    assert fetch.calls == [call("--repo=2")]
+    assert fetch.status == 0
+    assert fetch.seconds < 2
+
+
+def test_what_the_living_one_lacks_is_not_found(tmp_path: Path, hosts: dict[str, int]) -> None:
+    fetch = Fetch(tmp_path, [hosts["there"], hosts["gone"]])
+    assert fetch.calls == [call("--repo=1")]
+    assert fetch.status == 1
+
+
+def test_the_next_living_one_is_asked_for_what_one_lacks(tmp_path: Path, hosts: dict[str, int]) -> None:
+    fetch = Fetch(tmp_path, [hosts["there"], hosts["there"], hosts["silent"]])
+    assert fetch.calls == [call("--repo=1"), call("--repo=2")]
+    assert fetch.status == 0
+
+
+def test_no_repository_is_an_error_and_not_a_hang(tmp_path: Path, hosts: dict[str, int]) -> None:
+    fetch = Fetch(tmp_path, [hosts["silent"], hosts["silent"]])
+    assert fetch.calls == []
+    assert fetch.status == os.EX_UNAVAILABLE
+    assert fetch.seconds < 2
+
+
+def test_an_ended_pgbackrest_is_told_as_a_shell_does(tmp_path: Path, hosts: dict[str, int]) -> None:
+    fetch = Fetch(tmp_path, [hosts["gone"], hosts["gone"], hosts["there"]])
+    assert fetch.calls == [call("--repo=3")]
+    assert fetch.status == 128 + 15
