@@ -4,7 +4,7 @@ Usage: measured [FILE.json]   (build/results/data.json)
 
 A table stands between ``<!-- measured: CASES | FIGURES -->`` and ``<!-- measured: end -->``. CASES are names as in the
 file, where ``*`` stands for anything; FIGURES are the columns. A case that is not in the file, or did not pass, is an
-error, and no page is touched.
+error, and no page is touched. The file itself is kept in docs/measured/, as what the pages are from.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "docs" / "measured"
 BLOCK = re.compile(r"(<!-- measured: (?P<cases>[^|>]+)\|(?P<figures>[^>]+)-->\n).*?(<!-- measured: end -->)", re.DOTALL)
 
 
@@ -66,16 +67,20 @@ def page(text: str, document: dict[str, Any]) -> str:
 
 def main() -> int:
     source = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "results" / "data.json"
-    document = json.loads(source.read_text(encoding="utf-8"))
+    text = source.read_text(encoding="utf-8")
+    document = json.loads(text)
     pages = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
     try:
-        new = {path: page(text, document) for path, text in pages.items()}
+        new = {path: page(old, document) for path, old in pages.items()}
     except Unproven as error:
         print(f"measured: {error}", file=sys.stderr)
         return 1
-    for path, text in new.items():
-        if text != pages[path]:
-            path.write_text(text, encoding="utf-8")
+    KEPT.mkdir(exist_ok=True)
+    kept = KEPT / source.name
+    pages[kept], new[kept] = kept.read_text(encoding="utf-8") if kept.exists() else "", text
+    for path, now in new.items():
+        if now != pages[path]:
+            path.write_text(now, encoding="utf-8")
             print(f"measured: {path.relative_to(ROOT)}")
     return 0
 
