@@ -1,10 +1,10 @@
 """The project's result files: one form for every suite, merged case by case.
 
-``{"suite", "product", "machine", "full_length", "cases": [{"case", "passed", "figures", "limits", "note", "commit"}]}``
+``{"suite", "machine", "full_length", "cases": [case]}``, where a case is as the class below says.
 
 A run adds its cases to those of the same product; the cases of another are dropped, since a figure says nothing about
-code that did not give it. The product is what reaches the hosts. Documents and tests may change between two cases: each
-says the commit that it ran at.
+code that did not give it. The product is what reaches the hosts of the case: another store's role is no part of it.
+Documents and tests may change between two cases: each says the commit that it ran at.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "results"
-PRODUCT = ("roles", "plugins", "playbooks", "inventories/lab")
+PRODUCT = ("plugins", "playbooks", "inventories/lab")
 
 
 @dataclass
 class Case:
-    """One case's outcome. ``limits`` names the most each figure may be."""
+    """One case's outcome. ``limits`` names the most each figure may be, ``roles`` what it depends on (none: all)."""
 
     case: str
     passed: bool = False
     figures: dict[str, float] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    roles: list[str] = field(default_factory=list)
+    product: str = ""
     commit: str = ""
 
     def over_limit(self) -> list[str]:
@@ -57,10 +59,11 @@ def commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
-def product() -> str:
-    """A digest of all that reaches the hosts, as it is in the working tree."""
+def product(roles: Iterable[str] = ()) -> str:
+    """A digest of all that reaches the hosts, in the working tree; of these roles only, where some are named."""
+    places = [f"roles/{role}" for role in sorted(roles)] or ["roles"]
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PRODUCT],
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PRODUCT, *places],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -81,24 +84,22 @@ def machine() -> str:
 
 
 def load(suite: str) -> dict[str, Case]:
-    """The cases on record for this suite and this product, by name."""
+    """The cases on record for this suite that this product gave, by name."""
     path = RESULTS / f"{suite}.json"
     if not path.exists():
         return {}
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document.get("product") != product():
-        return {}
-    return {case["case"]: Case(**case) for case in document["cases"]}
+    cases = [Case(**case) for case in json.loads(path.read_text(encoding="utf-8"))["cases"]]
+    now = {roles: product(roles) for roles in {tuple(case.roles) for case in cases}}
+    return {case.case: case for case in cases if case.product == now[tuple(case.roles)]}
 
 
 def save(suite: str, cases: Iterable[Case], full_length: bool) -> Path:
     """Merge these cases into the suite's file and return its path."""
-    merged = load(suite) | {case.case: replace(case, commit=commit()) for case in cases}
+    merged = load(suite) | {case.case: replace(case, product=product(case.roles), commit=commit()) for case in cases}
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{suite}.json"
     document = {
         "suite": suite,
-        "product": product(),
         "machine": machine(),
         "full_length": full_length,
         "cases": [asdict(merged[name]) for name in sorted(merged)],

@@ -16,6 +16,24 @@ from .world import World
 
 SUITE = "data"
 MODULES = ("postgresql", "guard", "switchover", "operations", "pgbouncer", "redis", "influxdb", "backup", "tuning")
+# What the cases of a store depend on; those that are not here depend on all roles.
+_POSTGRESQL = [
+    "etcd",
+    "haproxy",
+    "host_certificate",
+    "lab",
+    "pgbackrest",
+    "pgbouncer",
+    "postgresql",
+    "postgresql_objects",
+]
+ROLES = {
+    "postgresql": _POSTGRESQL,
+    "backup": _POSTGRESQL,
+    "tuning": _POSTGRESQL,
+    "redis": ["backup_repository", "haproxy", "host_certificate", "lab", "redis", "redis_backup", "redis_sentinel"],
+    "influxdb": ["backup_repository", "chain_metrics", "host_certificate", "influxdb", "lab"],
+}
 Figures = dict[str, float]
 Show = Callable[[World], Figures]
 Limits = Callable[[World], Figures]
@@ -73,7 +91,7 @@ def choose(metafunc: pytest.Metafunc, store: str) -> None:
 
 
 def prove(name: str, world: World, again: bool) -> None:
-    """Run a case, put its result on record, and fail with it; one that passed for this commit is not run again."""
+    """Run a case, put its result on record, and fail with it; one that passed for this product is not run again."""
     done = load(SUITE).get(name)
     if done and done.passed and world.full_length and not again:
         return
@@ -86,7 +104,7 @@ def prove(name: str, world: World, again: bool) -> None:
 
 def run(spec: Spec, world: World) -> Case:
     """Run one case to its verdict; whatever it left broken is mended after."""
-    result = Case(spec.name)
+    result = Case(spec.name, roles=ROLES.get(spec.store, []))
     try:
         if spec.store == "redis":
             world.settle_redis()

@@ -42,7 +42,10 @@ def test_a_changed_product_drops_what_was_measured(checkout: Path, name: str) ->
     assert results.load("data") == {}
 
 
-def test_what_an_older_form_of_the_file_holds_is_dropped(checkout: Path) -> None:
-    path = results.save("data", [Case("one", True)], full_length=True)
-    path.write_text(path.read_text().replace('"product"', '"commit"'))
+def test_a_case_stays_on_record_when_a_role_changes_that_it_does_not_depend_on(checkout: Path) -> None:
+    results.save("data", [Case("redis", roles=["redis"]), Case("etcd", roles=["etcd"]), Case("all")], full_length=True)
+    (checkout / "roles/redis/tasks.yml").write_text("changed\n")
+    assert list(results.load("data")) == ["etcd"]
+    (checkout / "plugins").mkdir()
+    (checkout / "plugins/new.py").write_text("every role may call it\n")
     assert results.load("data") == {}
