@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,8 +12,10 @@ from xml.etree import ElementTree
 import yaml
 
 from tests.lab import results
-from tests.lab.site import Site
+from tests.lab.site import ROOT, Site
 
+LAYER = os.environ.get("LAYERS", "ethereum").split(",")[0]
+BALANCERS = {"ethereum": "rpc_balancers", "data": "data_balancers"}
 FILES, ROUNDS = 12, 3
 TIMES_FASTER = 8.0
 PLACE = "/run/chainops-bench"
@@ -36,8 +39,8 @@ def seconds_by_task(project: Path) -> dict[str, list[float]]:
 
 
 def test_twelve_files_in_one_task(tmp_path: Path) -> None:
-    site = Site()
-    host = site.hosts("rpc_balancers")[0]
+    site = Site(ROOT / "inventories" / "lab" / f"{LAYER}.yml")
+    host = site.hosts(BALANCERS[LAYER])[0]
     (tmp_path / "templates").mkdir()
     for number in range(FILES):
         (tmp_path / f"templates/{number}.j2").write_text(TEMPLATE)

@@ -208,3 +208,11 @@ def test_all_roles_bring_the_same_programs() -> None:
             (ROOT / "roles" / each / "files" / name).read_text() for each in ("redis", "redis_sentinel", "redis_backup")
         }
         assert len(texts) == 1, name
+
+
+@pytest.mark.parametrize(("unavailable", "words"), [("fail", ["--strict"]), ("report", [])])
+def test_a_kernel_that_refuses_ends_the_run_unless_it_may(secrets: Path, unavailable: str, words: list[str]) -> None:
+    given = role("redis", secrets, redis_sysctl_unavailable=unavailable)
+    file = given.value("__redis_sysctl_file")
+    assert given.value("__redis_sysctl_command") == ["/usr/lib/systemd/systemd-sysctl", *words, file]
+    assert "vm.overcommit_memory = 1" in given.template("sysctl.conf.j2").splitlines()
