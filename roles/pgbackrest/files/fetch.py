@@ -4,9 +4,9 @@
 
     fetch.py STANZA FILE TARGET
 
-A standby does nothing else while this runs: it follows no other primary and is not promoted. pgBackRest alone was measured
-to take 30 s for a repository whose host is dead (3 s with the shortest sensible timeouts), several times in one failover. So
-a host that takes no connection is left out. What is not found now is asked for again, or streamed.
+A standby does nothing else while this runs: it follows no other primary and is not promoted. pgBackRest alone was
+measured to take 30 s for a repository whose host is dead (3 s with the shortest sensible timeouts), several times in
+one failover. So a host that takes no connection is left out. What is not found now is asked for again, or streamed.
 """
 
 from __future__ import annotations
