@@ -34,7 +34,7 @@ def hosts() -> Iterator[dict[str, int]]:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         port = silent.getsockname()[1]
         # its queue is full, so that further connections are not answered at all
-        waiting = [stack.enter_context(socket.socket()) for _ in range(3)]
+        waiting = [stack.enter_context(socket.socket()) for _number in range(3)]
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(("127.0.0.1", port))
