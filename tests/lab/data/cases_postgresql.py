@@ -19,6 +19,8 @@ GOES_ON, FAILS_OVER, STOPS, REFUSES = "goes on", "fails over", "stops", "refuses
 # Seconds. What nobody should notice; a cut session that comes back; from the mending to the first write.
 UNNOTICED_S, RECONNECTED_S, MENDED_S = 3.0, 10.0, 60.0
 OUTAGE_RUNS = 10
+# https://www.postgresql.org/docs/17/errcodes-appendix.html
+DISK_FULL = "53100"
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,9 @@ def one_run(world: World, name: str, kind: Kind) -> Figures:
     meanwhile = acknowledged_between(ledger, at + UNNOTICED_S, mended)
     if kind.writes == STOPS:
         assert meanwhile == 0, f"{meanwhile} rows were acknowledged by nobody but the primary"
-    elif kind.writes != REFUSES:
+    elif kind.writes == REFUSES:
+        assert any(DISK_FULL in reason for reason in ledger.reasons()), f"no disk was full: {ledger.reasons()}"
+    else:
         assert meanwhile > 0, f"no row was acknowledged before the fault was mended: {ledger.reasons()}"
     for words in verdict.red():
         print(f"\n{name}: {words}")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab import results
-from tests.lab.results import Case
+from tests.lab.data.case import ROLES
+from tests.lab.results import ROOT, Case
 
 
 @pytest.fixture
@@ -49,3 +50,9 @@ def test_a_case_stays_on_record_when_a_role_changes_that_it_does_not_depend_on(c
     (checkout / "plugins").mkdir()
     (checkout / "plugins/new.py").write_text("every role may call it\n")
     assert results.load("data") == {}
+
+
+def test_every_role_that_a_store_s_cases_depend_on_is_there() -> None:
+    """A name that no directory has would bind a figure to nothing."""
+    named = {role for roles in ROLES.values() for role in roles}
+    assert {role for role in named if not (ROOT / "roles" / role / "tasks").is_dir()} == set()
