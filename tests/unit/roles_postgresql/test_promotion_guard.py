@@ -219,9 +219,13 @@ def test_no_endpoint_of_etcd_is_waited_for_while_another_answers(site: Site, pat
         assert site.obstacle() == "1 of 2 voters follow: db-d does not follow"
         assert time.monotonic() - begun < 1
         site.config["etcd3"]["hosts"].pop()
-        with pytest.raises(guard.Unknown, match="etcd: .*no leader"):
+        # whose trouble is named is a matter of milliseconds: the frozen one's timeout may be seen or not
+        with pytest.raises(guard.Unknown, match="etcd: "):
             site.obstacle()
         assert time.monotonic() - begun < 4
+        site.config["etcd3"]["hosts"] = [f"127.0.0.1:{other.port}"]
+        with pytest.raises(guard.Unknown, match="etcd: .*no leader"):
+            site.obstacle()
     other.server.shutdown()
     other.server.server_close()
 
