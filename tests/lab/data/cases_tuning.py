@@ -9,7 +9,7 @@ from .case import Figures, case
 from .world import World
 
 LEAST_RATIO = 0.95
-ROUNDS, SECONDS, SCALE = 5, 20, 50
+ROUNDS, SECONDS, SCALE = 9, 15, 50
 CONNECTIONS = 100
 # The lab's hosts share one machine: a server here may use a part of it, as a unit with MemoryMax= would.
 MEMORY_MB = 4096

@@ -111,14 +111,23 @@ class Bench:
 
 
 def figures(runs: dict[str, list[float]]) -> dict[str, float]:
-    """Medians, and ours against each of the others; a limit is a maximum, so the others are divided by ours too."""
+    """Medians; ratios are medians of each round's own, as a machine is slower in one round than in another.
+
+    A limit is a maximum, so what pgtune's values give is divided by ours too. ``spread`` is how far apart the rounds'
+    ratios to pgtune lie.
+    """
     middle = {name: statistics.median(values) for name, values in runs.items()}
+    ratios = {
+        name: [ours / other for ours, other in zip(runs["ours"], values, strict=True)] for name, values in runs.items()
+    }
+    ratio = statistics.median(ratios["pgtune"])
     return {
         **{f"{name}_tps": round(value, 1) for name, value in middle.items()},
-        "rounds": min(len(values) for values in runs.values()),
-        "ratio": round(middle["ours"] / middle["pgtune"], 3),
-        "ratio_to_defaults": round(middle["ours"] / middle["defaults"], 3),
-        "pgtune_by_ours": round(middle["pgtune"] / middle["ours"], 3),
+        "rounds": len(runs["ours"]),
+        "ratio": round(ratio, 3),
+        "ratio_to_defaults": round(statistics.median(ratios["defaults"]), 3),
+        "pgtune_by_ours": round(1 / ratio, 3),
+        "spread": round(max(ratios["pgtune"]) - min(ratios["pgtune"]), 3),
     }
 
 
