@@ -11,13 +11,13 @@ one failover. So a host that takes no connection is left out. What is not found 
 
 from __future__ import annotations
 
-import configparser
+# Few modules: it is called several times in every failover, and half of what it takes is the start of Python.
+import errno
 import os
+import select
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 # Seconds. For a connection, far above the round trip between two regions.
@@ -27,41 +27,55 @@ SILENT = ["--io-timeout=1", "--protocol-timeout=3"]
 
 
 def repositories(path: str) -> dict[int, tuple[str, int]]:
-    """Address and port of each repository's host, by its number."""
-    config = configparser.ConfigParser(interpolation=None)
-    config.read(path, encoding="utf-8")
-    found = config["global"]
+    """Address and port of each repository's host, by its number. pgBackRest's own form: an option may stand twice."""
+    with open(path, encoding="utf-8") as file:
+        pairs = (line.strip().partition("=") for line in file)
+        found = {name: value for name, equals, value in pairs if equals and name.startswith("repo")}
     return {
-        number: (found[f"repo{number}-host"], int(found[f"repo{number}-host-port"]))
-        for number in range(1, 257)
-        if f"repo{number}-host" in found
+        int(name.removeprefix("repo").removesuffix("-host")): (value, int(found[f"{name}-port"]))
+        for name, value in found.items()
+        if name.endswith("-host")
     }
 
 
-def reached(peer: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(peer, timeout=REACHED_WITHIN).close()
-    except OSError:
-        return False
-    return True
-
-
-def selections(peers: dict[int, tuple[str, int]]) -> Iterator[list[str]]:
-    """What to call pgBackRest with: once for all repositories, or once for each that is there."""
-    with ThreadPoolExecutor(max(1, len(peers))) as pool:
-        there = [number for number, good in zip(peers, pool.map(reached, peers.values()), strict=True) if good]
-    if len(there) == len(peers):
-        yield []
-    else:
-        yield from ([f"--repo={number}"] for number in there)
+def reached(peers: dict[int, tuple[str, int]]) -> list[int]:
+    """Those that take a connection, all tried at once."""
+    waiting, poll, there = {}, select.poll(), []
+    for number, (address, port) in peers.items():
+        try:
+            # as bytes, since text would load the tables of international names
+            found = socket.getaddrinfo(address.encode(), port, type=socket.SOCK_STREAM)
+            family, kind, protocol, _name, where = found[0]
+            peer = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
+        except OSError:
+            continue
+        # what fails at once, such as a network without a route, is not seen by poll
+        if peer.connect_ex(where) in (0, errno.EINPROGRESS):
+            poll.register(peer, select.POLLOUT)
+            waiting[peer.fileno()] = number, peer
+    until = time.monotonic() + REACHED_WITHIN
+    while waiting and (left := until - time.monotonic()) > 0:
+        for descriptor, _event in poll.poll(left * 1000):
+            number, peer = waiting.pop(descriptor)
+            poll.unregister(descriptor)
+            if peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                there.append(number)
+            peer.close()
+    return sorted(there)
 
 
 def main() -> int:
     stanza, name, target = sys.argv[1:]
+    # not asynchronous: what that fetches ahead costs a failover more than it is worth
+    command = ["pgbackrest", f"--stanza={stanza}", *SILENT, "--no-archive-async"]
+    wanted = ["archive-get", name, target]
+    peers = repositories(CONFIG)
+    there = reached(peers)
+    if there == sorted(peers):
+        os.execvp(command[0], [*command, *wanted])
     status = os.EX_UNAVAILABLE
-    for chosen in selections(repositories(CONFIG)):
-        command = ["pgbackrest", f"--stanza={stanza}", *SILENT, *chosen, "archive-get", name, target]
-        status = subprocess.run(command, check=False).returncode
+    for number in there:
+        status = os.spawnvp(os.P_WAIT, command[0], [*command, f"--repo={number}", *wanted])
         if status == 0:
             break
     # As a shell would say it: PostgreSQL tells a command that was ended by a signal from one that found nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.lab.data import names
 from tests.lab.data.canary import FIRST_RUN, loud
 from tests.lab.data.case import SUITE
+from tests.lab.data.cases_backup import switch_wal, wait_archived
 from tests.lab.data.world import World
 from tests.lab.results import Case, save
 from tests.lab.site import Site
@@ -56,6 +58,19 @@ def test_every_store_takes_writes(world: World) -> None:
         verdict = prover.judge()
         assert verdict.red() == []
         assert verdict.figures["acknowledged"] == verdict.figures["offered"], prover.ledger().reasons()
+
+
+def test_every_member_fetches_from_the_archive(world: World) -> None:
+    """With the command that its PostgreSQL has; one that always fails is not seen while members stream."""
+    target = "/var/tmp/fetched"
+    segment = switch_wal(world)
+    wait_archived(world, segment)
+    for host in names.POSTGRESQL:
+        command = world.sql("SHOW restore_command", "postgres", host).replace("%f", segment).replace("%p", target)
+        world.sh(host, f"cd / && runuser -u postgres -- sh -c {shlex.quote(command)}")
+        assert world.sh(host, f"stat -c %s {target}; rm {target}") == str(16 << 20)
+        missing = command.replace(segment, "0000000F" + segment[8:])
+        assert world.sh(host, f"cd / && runuser -u postgres -- sh -c {shlex.quote(missing)}; echo $?").endswith("1")
 
 
 def test_second_run_changes_nothing(site: Site, world: World) -> None:

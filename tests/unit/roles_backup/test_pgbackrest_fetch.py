@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 FETCH = Path(__file__).resolve().parents[3] / "roles" / "pgbackrest" / "files" / "fetch.py"
+LIST = ["tls-server-auth=repo-a=main", "tls-server-auth=repo-b=main", "repo1-host-type=tls"]
 # Each call's arguments on a line; repository 2 alone has the file, and repository 3's process dies.
 PGBACKREST = """#!/bin/sh
 echo "$*" >> "$CALLS"
@@ -46,11 +47,13 @@ def hosts() -> Iterator[dict[str, int]]:
 class Fetch:
     """The script with a configuration and a pgBackRest of the test's."""
 
-    def __init__(self, tmp_path: Path, ports: list[int]) -> None:
+    def __init__(self, tmp_path: Path, ports: list[int], address: str = "127.0.0.1") -> None:
         self.calls_file = tmp_path / "calls"
         config = tmp_path / "pgbackrest.conf"
-        lines = [f"repo{number}-host=127.0.0.1\nrepo{number}-host-port={port}" for number, port in enumerate(ports, 1)]
-        config.write_text("\n".join(["# comment", "[global]", *lines, "[global:archive-get]", "io-timeout=10", ""]))
+        lines = [f"repo{number}-host={address}\nrepo{number}-host-port={port}" for number, port in enumerate(ports, 1)]
+        config.write_text(
+            "\n".join(["# a = b", "[global]", *LIST, *lines, "[global:archive-get]", "io-timeout=10", ""])
+        )
         program = tmp_path / "pgbackrest"
         program.write_text(PGBACKREST)
         program.chmod(0o755)
@@ -58,7 +61,7 @@ class Fetch:
         script.write_text(FETCH.read_text().replace('"/etc/pgbackrest/pgbackrest.conf"', repr(str(config))))
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
         started = time.monotonic()
-        argv = [sys.executable, "-IB", str(script), "main", "000000010000000000000007", "pg_wal/RECOVERYXLOG"]
+        argv = [sys.executable, "-IBS", str(script), "main", "000000010000000000000007", "pg_wal/RECOVERYXLOG"]
         self.status = subprocess.run(argv, env=environment, check=False, timeout=30).returncode
         self.seconds = time.monotonic() - started
 
@@ -68,7 +71,7 @@ class Fetch:
 
 
 def call(*repository: str) -> str:
-    words = ["--stanza=main", "--io-timeout=1", "--protocol-timeout=3", *repository]
+    words = ["--stanza=main", "--io-timeout=1", "--protocol-timeout=3", "--no-archive-async", *repository]
     return " ".join([*words, "archive-get", "000000010000000000000007", "pg_wal/RECOVERYXLOG"])
 
 
@@ -96,6 +99,12 @@ def test_the_next_living_one_is_asked_for_what_one_lacks(tmp_path: Path, hosts: 
     fetch = Fetch(tmp_path, [hosts["there"], hosts["there"], hosts["silent"]])
     assert fetch.calls == [call("--repo=1"), call("--repo=2")]
     assert fetch.status == 0
+
+
+def test_a_name_that_nobody_knows_is_a_dead_host(tmp_path: Path, hosts: dict[str, int]) -> None:
+    fetch = Fetch(tmp_path, [hosts["there"], hosts["there"]], address="nobody.invalid")
+    assert fetch.calls == []
+    assert fetch.status == os.EX_UNAVAILABLE
 
 
 def test_no_repository_is_an_error_and_not_a_hang(tmp_path: Path, hosts: dict[str, int]) -> None:

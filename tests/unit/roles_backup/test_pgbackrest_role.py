@@ -13,6 +13,7 @@ import yaml
 from ansible.template import Templar, trust_as_template
 
 from tests.support.preflight import ROOT, CheckedInventory, message
+from tests.unit.roles_ethereum.program import load
 
 ROLE = ROOT / "roles" / "pgbackrest"
 PASSPHRASES = {
@@ -113,6 +114,15 @@ def test_a_member_pushes_to_both_repositories_and_knows_no_passphrase(site: Chec
         "tls-server-auth=repo-a=main",
         "tls-server-auth=repo-b=main",
     ]
+
+
+def test_a_standby_s_fetch_reads_what_is_written_for_a_member(site: CheckedInventory, tmp_path: Path) -> None:
+    text = Rendered(site, "db-b").text("/etc/pgbackrest/pgbackrest.conf")
+    assert text.count("tls-server-auth=") == 2, "pgBackRest takes lists as options that stand twice, and so must it"
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text(text)
+    fetch = load(ROLE / "files" / "fetch.py")
+    assert fetch.repositories(str(config)) == {1: ("192.0.2.11", 8432), 2: ("2001:db8::12", 8433)}
 
 
 def test_a_repository_host_asks_every_member_and_keeps_one_repository(site: CheckedInventory) -> None:
