@@ -6,7 +6,8 @@
 
 A standby does nothing else while this runs: it follows no other primary and is not promoted. pgBackRest alone was
 measured to take 30 s for a repository whose host is dead (3 s with the shortest sensible timeouts), several times in
-one failover. So a host that takes no connection is left out. What is not found now is asked for again, or streamed.
+one failover. So a host that takes no connection is left out, and what no repository had a moment ago is not asked for.
+PostgreSQL asks again for what it is not given, or streams it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 REACHED_WITHIN = 0.5
 # Seconds, for a repository that takes the connection and then says nothing: it costs three times the first.
 SILENT = ["--io-timeout=1", "--protocol-timeout=3"]
+# What pgBackRest ends with when no repository has the file.
+NOT_FOUND = 1
+# While nobody leads, each standby asks for the same two files twice a second, and a promotion asks for them once more.
+MISSING = "/var/lib/postgresql/pgbackrest/missing"
+MISSED_FOR = 2.0
 
 
 def repositories(path: str) -> dict[int, tuple[str, int]]:
@@ -64,20 +70,44 @@ def reached(peers: dict[int, tuple[str, int]]) -> list[int]:
     return sorted(there)
 
 
+def record(name: str) -> str:
+    return f"{MISSING}.history" if name.endswith(".history") else f"{MISSING}.segment"
+
+
+def missed(name: str) -> bool:
+    """Whether no repository had this file a moment ago."""
+    try:
+        with open(record(name), encoding="utf-8") as file:
+            return file.read() == name and 0 <= time.time() - os.fstat(file.fileno()).st_mtime < MISSED_FOR
+    except OSError:
+        return False
+
+
 def main() -> int:
     stanza, name, target = sys.argv[1:]
-    # not asynchronous: what that fetches ahead costs a failover more than it is worth
-    command = ["pgbackrest", f"--stanza={stanza}", *SILENT, "--no-archive-async"]
-    wanted = ["archive-get", name, target]
+    if missed(name):
+        return NOT_FOUND
     peers = repositories(CONFIG)
     there = reached(peers)
-    if there == sorted(peers):
-        os.execvp(command[0], [*command, *wanted])
     status = os.EX_UNAVAILABLE
-    for number in there:
-        status = os.spawnvp(os.P_WAIT, command[0], [*command, f"--repo={number}", *wanted])
+    for chosen in [[]] if there == sorted(peers) else [[f"--repo={number}"] for number in there]:
+        # not asynchronous: what that fetches ahead costs a failover more than it is worth
+        command = [
+            "pgbackrest",
+            f"--stanza={stanza}",
+            *SILENT,
+            "--no-archive-async",
+            *chosen,
+            "archive-get",
+            name,
+            target,
+        ]
+        status = os.spawnvp(os.P_WAIT, command[0], command)
         if status == 0:
-            break
+            return 0
+    if status == NOT_FOUND:
+        with open(record(name), "w", encoding="utf-8") as file:
+            file.write(name)
     # As a shell would say it: PostgreSQL tells a command that was ended by a signal from one that found nothing.
     return status if status >= 0 else 128 - status
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 FETCH = Path(__file__).resolve().parents[3] / "roles" / "pgbackrest" / "files" / "fetch.py"
+SEGMENT = "000000010000000000000007"
 LIST = ["tls-server-auth=repo-a=main", "tls-server-auth=repo-b=main", "repo1-host-type=tls"]
 # Each call's arguments on a line; repository 2 alone has the file, and repository 3's process dies.
 PGBACKREST = """#!/bin/sh
@@ -47,7 +48,7 @@ def hosts() -> Iterator[dict[str, int]]:
 class Fetch:
     """The script with a configuration and a pgBackRest of the test's."""
 
-    def __init__(self, tmp_path: Path, ports: list[int], address: str = "127.0.0.1") -> None:
+    def __init__(self, tmp_path: Path, ports: list[int], address: str = "127.0.0.1", name: str = SEGMENT) -> None:
         self.calls_file = tmp_path / "calls"
         config = tmp_path / "pgbackrest.conf"
         lines = [f"repo{number}-host={address}\nrepo{number}-host-port={port}" for number, port in enumerate(ports, 1)]
@@ -58,10 +59,11 @@ class Fetch:
         program.write_text(PGBACKREST)
         program.chmod(0o755)
         script = tmp_path / "fetch.py"
-        script.write_text(FETCH.read_text().replace('"/etc/pgbackrest/pgbackrest.conf"', repr(str(config))))
+        text = FETCH.read_text().replace('"/etc/pgbackrest/pgbackrest.conf"', repr(str(config)))
+        script.write_text(text.replace('"/var/lib/postgresql/pgbackrest/missing"', repr(str(tmp_path / "missing"))))
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
         started = time.monotonic()
-        argv = [sys.executable, "-IBS", str(script), "main", "000000010000000000000007", "pg_wal/RECOVERYXLOG"]
+        argv = [sys.executable, "-IBS", str(script), "main", name, "pg_wal/RECOVERYXLOG"]
         self.status = subprocess.run(argv, env=environment, check=False, timeout=30).returncode
         self.seconds = time.monotonic() - started
 
@@ -70,9 +72,9 @@ class Fetch:
         return self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
 
 
-def call(*repository: str) -> str:
+def call(*repository: str, name: str = SEGMENT) -> str:
     words = ["--stanza=main", "--io-timeout=1", "--protocol-timeout=3", "--no-archive-async", *repository]
-    return " ".join([*words, "archive-get", "000000010000000000000007", "pg_wal/RECOVERYXLOG"])
+    return " ".join([*words, "archive-get", name, "pg_wal/RECOVERYXLOG"])
 
 
 def test_all_are_asked_in_one_call_where_all_are_there(tmp_path: Path, hosts: dict[str, int]) -> None:
@@ -93,6 +95,28 @@ def test_what_the_living_one_lacks_is_not_found(tmp_path: Path, hosts: dict[str,
     fetch = Fetch(tmp_path, [hosts["there"], hosts["gone"]])
     assert fetch.calls == [call("--repo=1")]
     assert fetch.status == 1
+
+
+def test_what_was_missing_a_moment_ago_is_not_asked_for_again(tmp_path: Path, hosts: dict[str, int]) -> None:
+    ports = [hosts["there"], hosts["gone"]]
+    fetches = [Fetch(tmp_path, ports, name=name) for name in (SEGMENT, "00000002.history", SEGMENT, "00000002.history")]
+    assert [fetch.status for fetch in fetches] == [1, 1, 1, 1]
+    once = [call("--repo=1"), call("--repo=1", name="00000002.history")]
+    assert fetches[0].calls == once
+    another = Fetch(tmp_path, ports, name="000000010000000000000008")
+    assert another.calls == [*once, call("--repo=1", name="000000010000000000000008")]
+    for when in (time.time() - 2.1, time.time() + 60):
+        os.utime(tmp_path / "missing.history", (when, when))
+        before = len(another.calls)
+        assert len(Fetch(tmp_path, ports, name="00000002.history").calls) == before + 1, (
+            "neither old nor from the future"
+        )
+
+
+def test_what_was_found_or_failed_is_asked_for_again(tmp_path: Path, hosts: dict[str, int]) -> None:
+    for ports, repository in (([hosts["gone"], hosts["there"]], "--repo=2"), ([hosts["there"]], "")):
+        calls = Fetch(tmp_path, ports).calls
+        assert Fetch(tmp_path, ports).calls == [*calls, call(*filter(None, [repository]))]
 
 
 def test_the_next_living_one_is_asked_for_what_one_lacks(tmp_path: Path, hosts: dict[str, int]) -> None:
