@@ -1,4 +1,4 @@
-"""pgbench on one host under several configurations by turns, so that a slow minute of the machine hits all alike."""
+"""pgbench on one host under several configurations by short turns: slow seconds of the machine hit all alike."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import shlex
 import statistics
 from collections.abc import Callable
 
-PLACE, PORT = "/var/lib/postgresql/bench", 5499
+PLACE, PORT, UNIT = "/var/lib/postgresql/bench", 5499, "bench-"
+WARM_UP_S = 10
 BIN = "/usr/lib/postgresql/17/bin"
 # What all configurations have: a private server whose rows are as durable as those of a real one.
 COMMON = {
     "listen_addresses": "",
     "unix_socket_directories": PLACE,
-    "port": str(PORT),
     "logging_collector": "off",
     "fsync": "on",
 }
@@ -52,61 +52,79 @@ def pgtune(memory_mb: int, cores: int, connections: int) -> dict[str, str]:
 
 
 class Bench:
-    """A cluster of its own on a host; ``shell`` runs a script there as root."""
+    """A cluster for each configuration on a host, of the same rows; ``shell`` runs a script there as root.
 
-    def __init__(self, shell: Shell, scale: int, seconds: int, clients: int = 8) -> None:
-        self._shell = shell
+    All but the one whose turn it is stand still, so that none vacuums or writes in another's turn.
+    """
+
+    def __init__(
+        self, shell: Shell, configurations: dict[str, dict[str, str]], scale: int, seconds: int, clients: int = 8
+    ) -> None:
+        self._shell, self._configurations = shell, configurations
         self._scale, self._seconds, self._clients = scale, seconds, clients
+        self._ports = {name: PORT + number for number, name in enumerate(configurations)}
 
     def _as_postgres(self, command: str) -> str:
         return self._shell(f"cd / && runuser -u postgres -- sh -ec {shlex.quote(command)}")
 
     def __enter__(self) -> Bench:
-        self._shell(f"rm -rf {PLACE}; install -d -o postgres -g postgres -m 0700 {PLACE}")
-        self._as_postgres(f"{BIN}/initdb -D {PLACE}/data -A trust --data-checksums >/dev/null")
-        self._as_postgres(f"echo \"include '../bench.conf'\" >> {PLACE}/data/postgresql.conf")
-        self._start({})
-        self._as_postgres(f"{BIN}/pgbench -h {PLACE} -p {PORT} -i -q -s {self._scale} postgres >/dev/null 2>&1")
-        self._stop()
+        self._remove()
+        self._shell(f"install -d -o postgres -g postgres -m 0700 {PLACE}")
+        first, *others = self._configurations
+        self._as_postgres(f"{BIN}/initdb -D {PLACE}/{first} -A trust --data-checksums >/dev/null")
+        self._as_postgres(f"echo \"include 'bench.conf'\" >> {PLACE}/{first}/postgresql.conf")
+        self._start(first, {})
+        self._pgbench(first, f"-i -q -s {self._scale}")
+        self._shell(f"systemctl stop {UNIT}{first}")
+        for name in others:
+            self._as_postgres(f"cp -a {PLACE}/{first} {PLACE}/{name}")
+        for name, settings in self._configurations.items():
+            self._start(name, settings)
+            self._pgbench(name, self._load(WARM_UP_S))
+            self._as_postgres(f"psql -XAtq -h {PLACE} -p {self._ports[name]} -c CHECKPOINT postgres")
+            self._signal(name, "SIGSTOP")
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        self._shell(f"systemctl kill -s SIGKILL '{UNIT}*' 2>/dev/null || true; sleep 1; rm -rf {PLACE}")
+
+    def _start(self, name: str, settings: dict[str, str]) -> None:
+        everything = COMMON | settings | {"port": str(self._ports[name])}
+        text = "".join(f"{key} = '{value}'\n" for key, value in everything.items())
+        self._as_postgres(f"printf %s {shlex.quote(text)} > {PLACE}/{name}/bench.conf")
         self._shell(
-            f"runuser -u postgres -- {BIN}/pg_ctl -D {PLACE}/data -m immediate stop >/dev/null 2>&1 || true; "
-            f"rm -rf {PLACE}"
+            f"systemd-run -q --collect --unit={UNIT}{name} -p User=postgres {BIN}/postgres -D {PLACE}/{name}; "
+            f"timeout 60 sh -c 'until {BIN}/pg_isready -q -h {PLACE} -p {self._ports[name]}; do sleep 0.1; done'"
         )
 
-    def _start(self, settings: dict[str, str]) -> None:
-        text = "".join(f"{name} = '{value}'\n" for name, value in (COMMON | settings).items())
-        self._as_postgres(f"printf %s {shlex.quote(text)} > {PLACE}/bench.conf")
-        self._as_postgres(
-            f"{BIN}/pg_ctl -D {PLACE}/data -l {PLACE}/log -w start >/dev/null || {{ cat {PLACE}/log; exit 1; }}"
-        )
+    def _signal(self, name: str, signal: str) -> None:
+        self._shell(f"systemctl kill -s {signal} {UNIT}{name}")
 
-    def _stop(self) -> None:
-        self._as_postgres(f"{BIN}/pg_ctl -D {PLACE}/data -w -m fast stop >/dev/null")
+    def _load(self, seconds: int) -> str:
+        return f"-n -c {self._clients} -j 2 -M prepared -T {seconds}"
 
-    def once(self, settings: dict[str, str]) -> float:
-        """Transactions a second, after a warm-up, from a checkpoint on."""
-        self._start(settings)
-        try:
-            client = f"{BIN}/pgbench -h {PLACE} -p {PORT} -n -c {self._clients} -j 2 -M prepared"
-            self._as_postgres(f"{client} -T {max(1, self._seconds // 4)} postgres >/dev/null")
-            self._as_postgres(f"psql -XAtq -h {PLACE} -p {PORT} -c CHECKPOINT postgres")
-            said = self._as_postgres(f"{client} -T {self._seconds} postgres")
-        finally:
-            self._stop()
+    def _pgbench(self, name: str, arguments: str) -> str:
+        return self._as_postgres(f"{BIN}/pgbench -h {PLACE} -p {self._ports[name]} {arguments} postgres 2>&1")
+
+    def once(self, name: str) -> float:
+        """Transactions a second."""
+        self._signal(name, "SIGCONT")
+        said = self._pgbench(name, self._load(self._seconds))
+        self._signal(name, "SIGSTOP")
         line = next(line for line in said.splitlines() if line.startswith("tps = "))
         return float(line.split()[2])
 
-    def by_turns(self, configurations: dict[str, dict[str, str]], rounds: int) -> dict[str, list[float]]:
+    def by_turns(self, rounds: int) -> dict[str, list[float]]:
         """All of them in each round, another one first each time."""
-        names = list(configurations)
+        names = list(self._configurations)
         found: dict[str, list[float]] = {name: [] for name in names}
         for number in range(rounds):
             turn = number % len(names)
             for name in names[turn:] + names[:turn]:
-                found[name].append(self.once(configurations[name]))
+                found[name].append(self.once(name))
         return found
 
 

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.lab.data import pgbench
 
 
 class Host:
-    """Answers pgbench by the configuration that was written last."""
+    """A host on which one server at most may be awake while pgbench runs."""
 
     def __init__(self) -> None:
         self.scripts: list[str] = []
+        self.awake: set[str] = set()
         self.order: list[str] = []
 
     def __call__(self, script: str) -> str:
         self.scripts.append(script)
-        if "shared_buffers" in script:
-            self.order.append("ours" if "512MB" in script else "pgtune")
-        elif "bench.conf" in script and "printf" in script:
-            self.order.append("defaults")
-        rate = {"ours": 200, "pgtune": 160, "defaults": 100}[self.order[-1]] if self.order else 0
-        return f"scaling factor: 5\ntps = {rate + len(self.order)}.25 (without initial connection time)\n"
+        for word, change in (
+            ("systemd-run", self.awake.add),
+            ("SIGCONT", self.awake.add),
+            ("SIGSTOP", self.awake.discard),
+        ):
+            if word in script:
+                change(re.findall(r"bench-(\w+)", script)[0])
+        if "systemctl stop" in script:
+            self.awake.clear()
+        if "/pgbench" not in script or "-T 4" not in script:
+            return ""
+        (name,) = self.awake
+        self.order.append(name)
+        assert f"-p {pgbench.PORT + ['ours', 'pgtune', 'defaults'].index(name)} " in script
+        return f"scaling factor: 5\ntps = {100 + len(self.order)}.25 (without initial connection time)\n"
 
 
 def test_turns_and_ratios() -> None:
     host = Host()
     configurations = {"ours": {"shared_buffers": "512MB"}, "pgtune": {"shared_buffers": "1GB"}, "defaults": {}}
-    with pgbench.Bench(host, scale=5, seconds=4) as bench:
-        host.order.clear()
-        runs = bench.by_turns(configurations, rounds=3)
+    with pgbench.Bench(host, configurations, scale=5, seconds=4) as bench:
+        assert host.awake == set(), "nobody works before the first turn"
+        runs = bench.by_turns(rounds=3)
     assert host.order[::3] == ["ours", "pgtune", "defaults"]
-    assert {name: len(values) for name, values in runs.items()} == {"ours": 3, "pgtune": 3, "defaults": 3}
+    assert runs["pgtune"] == [102.25, 104.25, 109.25]
+    written = [script for script in host.scripts if "bench.conf" in script and "printf" in script]
+    assert ["512MB" in script for script in written] == [False, True, False, False]
     figures = pgbench.figures({"ours": [200, 190, 210], "pgtune": [190, 100, 250], "defaults": [100, 100, 100]})
     assert (figures["ratio"], figures["pgtune_by_ours"], figures["ratio_to_defaults"]) == (1.053, 0.95, 2.0)
     assert "rm -rf /var/lib/postgresql/bench" in host.scripts[-1]
