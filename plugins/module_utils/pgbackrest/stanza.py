@@ -100,7 +100,9 @@ class Stanza:
         end = time.monotonic() + LOCK_PATIENCE
         while True:
             done = self.pgbackrest.run(command, timeout=self.timeout)
-            if done.code != LOCKED or time.monotonic() > end:
+            # a primary whose lock is held is skipped with a warning, and the command ends with "no primary"
+            locked = done.code == LOCKED or "LockAcquireError" in done.reason
+            if not locked or time.monotonic() > end:
                 return done
             time.sleep(LOCK_INTERVAL)
 

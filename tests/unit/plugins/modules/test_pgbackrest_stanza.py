@@ -57,18 +57,36 @@ def test_checked_again_when_a_member_has_something_else(fake: Fake, tmp_path: Pa
     assert run(tmp_path, check_also=every | {"db-a": "2"})["changed"] is False
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (50, "ERROR: [050]: unable to acquire lock"),
+        (
+            56,
+            "WARN: unable to check pg4: [LockAcquireError] raised from remote-0 tls protocol on '192.0.2.4': unable to "
+            "acquire lock on file\nERROR: [056]: unable to find primary cluster - cannot proceed",
+        ),
+    ],
+)
 def test_a_lock_that_somebody_has_for_a_moment_is_waited_for(
-    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
 ) -> None:
     monkeypatch.setattr(utils, "LOCK_INTERVAL", 0.01)
     fake.info("info_no_stanza")
-    fake.refuse("stanza-create", 50, "ERROR: [050]: unable to acquire lock", times=2)
+    fake.refuse("stanza-create", code, said, times=2)
     assert run(tmp_path)["actions"] == ["create", "check"]
     assert fake.commands.count("stanza-create") == 3
     monkeypatch.setattr(utils, "LOCK_PATIENCE", 0.0)
     (tmp_path / "pgbackrest.conf").write_text("[global]\nprocess-max=8\n")
-    fake.refuse("check", 50, "ERROR: [050]: unable to acquire lock")
+    fake.refuse("check", code, said)
     assert "unable to acquire lock" in run(tmp_path)["msg"]
+
+
+def test_no_primary_at_all_is_said_at_once(fake: Fake, tmp_path: Path) -> None:
+    fake.info("info_no_stanza")
+    fake.refuse("stanza-create", 56, "ERROR: [056]: unable to find primary cluster - cannot proceed")
+    assert "unable to find primary cluster" in run(tmp_path)["msg"]
+    assert fake.commands.count("stanza-create") == 1
 
 
 def test_check_mode_only_reads(fake: Fake, tmp_path: Path) -> None:
