@@ -6,8 +6,8 @@
 
 A standby does nothing else while this runs: it follows no other primary and is not promoted. pgBackRest alone was
 measured to take 30 s for a repository whose host is dead (3 s with the shortest sensible timeouts), several times in
-one failover. So a host that takes no connection is left out, and what no repository had a moment ago is not asked for.
-PostgreSQL asks again for what it is not given, or streams it.
+one failover. So a host that takes no connection is left out. Nor is asked for what no repository had a moment ago, or
+what this standby streamed a moment ago; PostgreSQL asks again for what it is not given, or streams it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ REACHED_WITHIN = 0.5
 SILENT = ["--io-timeout=1", "--protocol-timeout=3"]
 # What pgBackRest ends with when no repository has the file.
 NOT_FOUND = 1
-# While nobody leads, each standby asks for the same two files twice a second, and a promotion asks for them once more.
+# While nobody leads, each standby asks for the same two files every second, and a promotion asks for them once more.
 MISSING = "/var/lib/postgresql/pgbackrest/missing"
-MISSED_FOR = 2.0
+# Seconds for which that holds, and for which what was just streamed is not asked for either: no repository has it yet.
+RECENT = 2.0
 
 
 def repositories(path: str) -> dict[int, tuple[str, int]]:
@@ -74,18 +75,26 @@ def record(name: str) -> str:
     return f"{MISSING}.history" if name.endswith(".history") else f"{MISSING}.segment"
 
 
-def missed(name: str) -> bool:
-    """Whether no repository had this file a moment ago."""
+def recent(path: str) -> bool:
     try:
-        with open(record(name), encoding="utf-8") as file:
-            return file.read() == name and 0 <= time.time() - os.fstat(file.fileno()).st_mtime < MISSED_FOR
+        return 0 <= time.time() - os.stat(path).st_mtime < RECENT
     except OSError:
         return False
 
 
+def missed(name: str) -> bool:
+    """Whether no repository had this file a moment ago."""
+    if not recent(record(name)):
+        return False
+    with open(record(name), encoding="utf-8") as file:
+        return file.read() == name
+
+
 def main() -> int:
     stanza, name, target = sys.argv[1:]
-    if missed(name):
+    # PostgreSQL takes what it has streamed if it is not given another
+    streamed = os.path.join(os.path.dirname(target), name)
+    if missed(name) or recent(streamed):
         return NOT_FOUND
     peers = repositories(CONFIG)
     there = reached(peers)

@@ -64,7 +64,7 @@ class Fetch:
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(self.calls_file)}
         started = time.monotonic()
         argv = [sys.executable, "-IBS", str(script), "main", name, "pg_wal/RECOVERYXLOG"]
-        self.status = subprocess.run(argv, env=environment, check=False, timeout=30).returncode
+        self.status = subprocess.run(argv, env=environment, check=False, timeout=30, cwd=tmp_path).returncode
         self.seconds = time.monotonic() - started
 
     @property
@@ -111,6 +111,17 @@ def test_what_was_missing_a_moment_ago_is_not_asked_for_again(tmp_path: Path, ho
         assert len(Fetch(tmp_path, ports, name="00000002.history").calls) == before + 1, (
             "neither old nor from the future"
         )
+
+
+@pytest.mark.parametrize("name", [SEGMENT, "00000002.history"])
+def test_what_was_streamed_a_moment_ago_is_not_asked_for(tmp_path: Path, hosts: dict[str, int], name: str) -> None:
+    streamed = tmp_path / "pg_wal" / name
+    streamed.parent.mkdir()
+    streamed.touch()
+    fetch = Fetch(tmp_path, [hosts["there"]], name=name)
+    assert (fetch.status, fetch.calls) == (1, [])
+    os.utime(streamed, (time.time() - 2.1, time.time() - 2.1))
+    assert Fetch(tmp_path, [hosts["there"]], name=name).calls == [call(name=name)]
 
 
 def test_what_was_found_or_failed_is_asked_for_again(tmp_path: Path, hosts: dict[str, int]) -> None:
