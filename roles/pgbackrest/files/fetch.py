@@ -75,26 +75,21 @@ def record(name: str) -> str:
     return f"{MISSING}.history" if name.endswith(".history") else f"{MISSING}.segment"
 
 
-def recent(path: str) -> bool:
+def recent(path: str, content: str = "") -> bool:
+    """Whether a file was written a moment ago, and has this in it if it matters."""
     try:
-        return 0 <= time.time() - os.stat(path).st_mtime < RECENT
+        with open(path, "rb") as file:
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+            return 0 <= age < RECENT and (not content or file.read() == content.encode())
     except OSError:
         return False
 
 
-def missed(name: str) -> bool:
-    """Whether no repository had this file a moment ago."""
-    if not recent(record(name)):
-        return False
-    with open(record(name), encoding="utf-8") as file:
-        return file.read() == name
-
-
 def main() -> int:
     stanza, name, target = sys.argv[1:]
-    # PostgreSQL takes what it has streamed if it is not given another
-    streamed = os.path.join(os.path.dirname(target), name)
-    if missed(name) or recent(streamed):
+    # PostgreSQL takes what it has streamed itself if it is not given another
+    streamed = f"{target.rpartition('/')[0]}/{name}"
+    if recent(record(name), name) or recent(streamed):
         return NOT_FOUND
     peers = repositories(CONFIG)
     there = reached(peers)
