@@ -44,10 +44,6 @@ class Sink(Protocol):
         """Close the connection, whatever state it is in."""
 
 
-RECONNECT_S = 0.2
-"""What a connection that failed waits for before the next try, as pools do: no storm that takes the machine's CPU."""
-
-
 class CannotConnect(Exception):
     """No connection; the message says why."""
 
@@ -123,7 +119,6 @@ class Engine:
             except CannotConnect as error:
                 address += 1
                 self._trace.settle(number, REFUSED, time.monotonic(), note=str(error))
-                due = max(due, time.monotonic() + RECONNECT_S)
                 continue
             with self._lock:
                 self._in_hand[index] = time.monotonic() + self._pace.timeout, sink
