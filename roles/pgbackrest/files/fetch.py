@@ -75,21 +75,29 @@ def record(name: str) -> str:
     return f"{MISSING}.history" if name.endswith(".history") else f"{MISSING}.segment"
 
 
-def recent(path: str, content: str = "") -> bool:
-    """Whether a file was written a moment ago, and has this in it if it matters."""
+def recent(status: os.stat_result) -> bool:
+    return 0 <= time.time() - status.st_mtime < RECENT
+
+
+def missed(name: str) -> bool:
+    """Whether no repository had this file a moment ago."""
     try:
-        with open(path, "rb") as file:
-            age = time.time() - os.fstat(file.fileno()).st_mtime
-            return 0 <= age < RECENT and (not content or file.read() == content.encode())
+        with open(record(name), encoding="utf-8") as file:
+            return recent(os.fstat(file.fileno())) and file.read() == name
     except OSError:
         return False
 
 
+def streamed(name: str, directory: str) -> bool:
+    """Whether PostgreSQL has received this a moment ago; if another timeline is meant, whether any WAL."""
+    with os.scandir(directory or ".") as files:
+        mine = (each for each in files if each.name == name or (name.endswith(".history") and each.is_file()))
+        return any(recent(each.stat()) for each in mine)
+
+
 def main() -> int:
     stanza, name, target = sys.argv[1:]
-    # PostgreSQL takes what it has streamed itself if it is not given another
-    streamed = f"{target.rpartition('/')[0]}/{name}"
-    if recent(record(name), name) or recent(streamed):
+    if missed(name) or streamed(name, target.rpartition("/")[0]):
         return NOT_FOUND
     peers = repositories(CONFIG)
     there = reached(peers)

@@ -55,6 +55,7 @@ class Fetch:
         config.write_text(
             "\n".join(["# a = b", "[global]", *LIST, *lines, "[global:archive-get]", "io-timeout=10", ""])
         )
+        (tmp_path / "pg_wal").mkdir(exist_ok=True)
         program = tmp_path / "pgbackrest"
         program.write_text(PGBACKREST)
         program.chmod(0o755)
@@ -113,15 +114,31 @@ def test_what_was_missing_a_moment_ago_is_not_asked_for_again(tmp_path: Path, ho
         )
 
 
-@pytest.mark.parametrize("name", [SEGMENT, "00000002.history"])
-def test_what_was_streamed_a_moment_ago_is_not_asked_for(tmp_path: Path, hosts: dict[str, int], name: str) -> None:
-    streamed = tmp_path / "pg_wal" / name
-    streamed.parent.mkdir()
-    streamed.touch()
+@pytest.mark.parametrize(
+    ("streamed", "name"),
+    [(SEGMENT, SEGMENT), ("00000002.history", "00000002.history"), (SEGMENT, "00000002.history")],
+)
+def test_what_was_streamed_a_moment_ago_is_not_asked_for(
+    tmp_path: Path, hosts: dict[str, int], streamed: str, name: str
+) -> None:
+    """Nor is another timeline, which begins with a file of its own."""
+    path = tmp_path / "pg_wal" / streamed
+    path.parent.mkdir()
+    path.touch()
     fetch = Fetch(tmp_path, [hosts["there"]], name=name)
     assert (fetch.status, fetch.calls) == (1, [])
-    os.utime(streamed, (time.time() - 2.1, time.time() - 2.1))
+    os.utime(path, (time.time() - 2.1, time.time() - 2.1))
     assert Fetch(tmp_path, [hosts["there"]], name=name).calls == [call(name=name)]
+
+
+def test_the_next_segment_is_asked_for_while_one_is_fresh(tmp_path: Path, hosts: dict[str, int]) -> None:
+    """What was just restored is fresh too, and the archive may have many more."""
+    path = tmp_path / "pg_wal" / SEGMENT
+    path.parent.mkdir()
+    path.touch()
+    assert Fetch(tmp_path, [hosts["there"]], name="000000010000000000000008").calls == [
+        call(name="000000010000000000000008")
+    ]
 
 
 def test_what_was_found_or_failed_is_asked_for_again(tmp_path: Path, hosts: dict[str, int]) -> None:
