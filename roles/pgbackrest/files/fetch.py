@@ -31,6 +31,8 @@ NOT_FOUND = 1
 MISSING = "/var/lib/postgresql/pgbackrest/missing"
 # Seconds for which that holds, and for which what was just streamed is not asked for either: no repository has it yet.
 RECENT = 2.0
+# Whoever is promoted takes the first timeline that nobody has; one that another took and gave back is older than this.
+RECENT_TIMELINE = 1.0
 
 
 def repositories(path: str) -> dict[int, tuple[str, int]]:
@@ -75,24 +77,28 @@ def record(name: str) -> str:
     return f"{MISSING}.history" if name.endswith(".history") else f"{MISSING}.segment"
 
 
-def recent(status: os.stat_result) -> bool:
-    return 0 <= time.time() - status.st_mtime < RECENT
+def recent(status: os.stat_result, seconds: float) -> bool:
+    return 0 <= time.time() - status.st_mtime < seconds
 
 
 def missed(name: str) -> bool:
     """Whether no repository had this file a moment ago."""
+    seconds = RECENT_TIMELINE if name.endswith(".history") else RECENT
     try:
         with open(record(name), encoding="utf-8") as file:
-            return recent(os.fstat(file.fileno())) and file.read() == name
+            return recent(os.fstat(file.fileno()), seconds) and file.read() == name
     except OSError:
         return False
 
 
 def streamed(name: str, directory: str) -> bool:
     """Whether PostgreSQL has received this a moment ago; if another timeline is meant, whether any WAL."""
-    with os.scandir(directory or ".") as files:
-        mine = (each for each in files if each.name == name or (name.endswith(".history") and each.is_file()))
-        return any(recent(each.stat()) for each in mine)
+    try:
+        with os.scandir(directory or ".") as files:
+            mine = (each for each in files if each.name == name or (name.endswith(".history") and each.is_file()))
+            return any(recent(each.stat(), RECENT) for each in mine)
+    except OSError:  # it recycles them meanwhile
+        return False
 
 
 def main() -> int:

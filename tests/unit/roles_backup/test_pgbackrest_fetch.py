@@ -106,12 +106,18 @@ def test_what_was_missing_a_moment_ago_is_not_asked_for_again(tmp_path: Path, ho
     assert fetches[0].calls == once
     another = Fetch(tmp_path, ports, name="000000010000000000000008")
     assert another.calls == [*once, call("--repo=1", name="000000010000000000000008")]
-    for when in (time.time() - 2.1, time.time() + 60):
-        os.utime(tmp_path / "missing.history", (when, when))
-        before = len(another.calls)
-        assert len(Fetch(tmp_path, ports, name="00000002.history").calls) == before + 1, (
-            "neither old nor from the future"
-        )
+
+
+@pytest.mark.parametrize(("name", "kind", "old"), [(SEGMENT, "segment", 2.1), ("00000002.history", "history", 1.1)])
+def test_neither_an_old_answer_counts_nor_one_from_the_future(
+    tmp_path: Path, hosts: dict[str, int], name: str, kind: str, old: float
+) -> None:
+    asked = 0
+    for when in (None, time.time() - old, time.time() + 60):
+        if when:
+            os.utime(tmp_path / f"missing.{kind}", (when, when))
+        asked += 1
+        assert len(Fetch(tmp_path, [hosts["there"], hosts["gone"]], name=name).calls) == asked
 
 
 @pytest.mark.parametrize(
