@@ -112,11 +112,9 @@ def test_what_was_missing_a_moment_ago_is_not_asked_for_again(tmp_path: Path, ho
 def test_neither_an_old_answer_counts_nor_one_from_the_future(
     tmp_path: Path, hosts: dict[str, int], name: str, kind: str, old: float
 ) -> None:
-    asked = 0
-    for when in (None, time.time() - old, time.time() + 60):
+    for asked, when in enumerate((None, time.time() - old, time.time() + 60), 1):
         if when:
             os.utime(tmp_path / f"missing.{kind}", (when, when))
-        asked += 1
         assert len(Fetch(tmp_path, [hosts["there"], hosts["gone"]], name=name).calls) == asked
 
 
