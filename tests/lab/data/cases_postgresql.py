@@ -153,8 +153,11 @@ RUNS = {
 }
 
 
-def one_run(world: World, name: str, kind: Kind) -> Figures:
-    """Break, wait, mend, and compare when all members are in line again: what an old primary knew is then gone."""
+def one_run(world: World, name: str, kind: Kind, brief: bool = False) -> Figures:
+    """Break, wait, mend, and compare when all members are in line again: what an old primary knew is then gone.
+
+    A brief one mends when there is a new primary, as where it is the seconds until then that are asked for.
+    """
     world.settle()
     if kind.primary:
         world.lead(kind.primary)
@@ -164,7 +167,7 @@ def one_run(world: World, name: str, kind: Kind) -> Figures:
         time.sleep(2)
         at = time.monotonic()
         kind.make(world, primary)
-        if world.full_length or kind.writes != FAILS_OVER:
+        if kind.writes != FAILS_OVER or not brief:
             time.sleep(kind.hold(world))
         else:
             prover.wait_acknowledged(at + 0.5, kind.hold(world))
@@ -192,7 +195,10 @@ def one_run(world: World, name: str, kind: Kind) -> Figures:
 def runs_of(world: World, name: str, policy: str, kind: Kind, count: int) -> Figures:
     world.policy(policy)
     figures = together(
-        [one_run(world, f"{name}-{number}", kind) for number in range(count if world.full_length else 1)]
+        [
+            one_run(world, f"{name}-{number}", kind, brief=not world.full_length)
+            for number in range(count if world.full_length else 1)
+        ]
     )
     return figures | {"rebuilt": world.rebuilt}
 
@@ -258,9 +264,9 @@ def outage(world: World) -> Figures:
     world.policy(names.DEFAULT_RPO)
     ours, theirs = [], []
     for number in range(OUTAGE_RUNS):
-        ours.append(one_run(world, f"outage-{number}", KINDS["host-killed"]))
+        ours.append(one_run(world, f"outage-{number}", KINDS["host-killed"], brief=True))
         with world.timing(names.AUTOBASE_TIMING), world.checks(names.AUTOBASE_CHECKS):
-            theirs.append(one_run(world, f"outage-autobase-{number}", KINDS["host-killed"]))
+            theirs.append(one_run(world, f"outage-autobase-{number}", KINDS["host-killed"], brief=True))
     mine, other = (median([run["outage_s"] for run in runs]) for runs in (ours, theirs))
     everything = together(ours + theirs)
     return {
