@@ -60,13 +60,14 @@ def test_every_store_takes_writes(world: World) -> None:
         assert verdict.figures["acknowledged"] == verdict.figures["offered"], prover.ledger().reasons()
 
 
-def test_every_member_fetches_from_the_archive(world: World) -> None:
+def test_every_standby_fetches_from_the_archive(world: World) -> None:
     """With the command that its PostgreSQL has; one that always fails is not seen while members stream."""
     target = "/var/tmp/fetched"
     segment = switch_wal(world)
     wait_archived(world, segment)
-    for host in names.POSTGRESQL:
+    for host in world.standbys():
         command = world.sql("SHOW restore_command", "postgres", host).replace("%f", segment).replace("%p", target)
+        assert segment in command, f"{host} has no restore_command"
         world.sh(host, f"cd / && runuser -u postgres -- sh -c {shlex.quote(command)}")
         assert world.sh(host, f"stat -c %s {target}; rm {target}") == str(16 << 20)
         missing = command.replace(segment, "0000000F" + segment[8:])
