@@ -10,7 +10,7 @@ from .world import World
 
 LEAST_RATIO = 0.95
 # Less than five minutes in all, so that no server has a checkpoint because of the time it stood still.
-ROUNDS, SECONDS, SCALE = 24, 3, 50
+ROUNDS, SECONDS, SCALE = 20, 3, 50
 CONNECTIONS = 100
 # The lab's hosts share one machine: a server here may use a part of it, as a unit with MemoryMax= would.
 MEMORY_MB = 4096

@@ -96,7 +96,8 @@ class Bench:
         text = "".join(f"{key} = '{value}'\n" for key, value in everything.items())
         self._as_postgres(f"printf %s {shlex.quote(text)} > {PLACE}/{name}/bench.conf")
         self._shell(
-            f"systemd-run -q --collect --unit={UNIT}{name} -p User=postgres {BIN}/postgres -D {PLACE}/{name}; "
+            f"systemd-run -q --collect --unit={UNIT}{name} -p User=postgres -p KillMode=mixed -p KillSignal=SIGINT "
+            f"{BIN}/postgres -D {PLACE}/{name}; "
             f"timeout 60 sh -c 'until {BIN}/pg_isready -q -h {PLACE} -p {self._ports[name]}; do sleep 0.1; done'"
         )
 
