@@ -15,6 +15,8 @@ from tests.lab.results import Case, load, save
 from .world import World
 
 SUITE = "data"
+# 28.2 s was seen where 24.8 s is the longest of all runs on an idle machine.
+BESIDE_OTHERS_S = 10.0
 MODULES = ("postgresql", "guard", "switchover", "operations", "pgbouncer", "redis", "influxdb", "backup", "tuning")
 # What the cases of a store depend on; those that are not here depend on all roles.
 _POSTGRESQL = [
@@ -72,6 +74,12 @@ def case(
 def nothing_lost(_world: World) -> Figures:
     """What every case promises."""
     return {"lost": 0, "misjudged": 0, "foreign": 0, "old_primary": 0}
+
+
+def within(world: World, seconds: float) -> float:
+    """A limit in seconds. The short form runs on whatever CI has, beside others: it shows that a fault is survived,
+    and that in a time of this order; the seconds that are promised are held at full length."""
+    return seconds if world.full_length else seconds + BESIDE_OTHERS_S
 
 
 def choose(metafunc: pytest.Metafunc, store: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import names
-from .case import Figures, case, nothing_lost
+from .case import Figures, case, nothing_lost, within
 from .prover.ledger import acknowledged_between, together
 from .world import World, median
 
@@ -44,7 +44,7 @@ def failover(world: World) -> float:
     guard of the promotion, the promotion and the balancers' checks; 24.8 s was the longest of runs on an idle machine.
     The median is held to ttl + 3 s by the case of the outage.
     """
-    return world.ttl + 7
+    return within(world, world.ttl + 7)
 
 
 def failover_of_the_living(world: World) -> float:

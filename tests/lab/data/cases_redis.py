@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from . import names
-from .case import Figures, case, nothing_lost
+from .case import Figures, case, nothing_lost, within
 from .prover import redis_writer
 from .prover.engine import Pace
 from .prover.ledger import together
@@ -24,7 +24,7 @@ def down_after(world: World) -> float:
 
 
 def writes_again(world: World) -> Figures:
-    return nothing_lost(world) | {"write_outage_s": down_after(world) + MARGIN_S}
+    return nothing_lost(world) | {"write_outage_s": within(world, down_after(world) + MARGIN_S)}
 
 
 def broken_master(world: World, name: str, fault: str) -> Figures:
