@@ -15,7 +15,7 @@ from tests.lab.results import Case, load, save
 from .world import World
 
 SUITE = "data"
-# 28.2 s was seen where 24.8 s is the longest of all runs on an idle machine.
+# Seconds, for a machine that stands still now and then.
 BESIDE_OTHERS_S = 10.0
 MODULES = ("postgresql", "guard", "switchover", "operations", "pgbouncer", "redis", "influxdb", "backup", "tuning")
 # What the cases of a store depend on; those that are not here depend on all roles.
