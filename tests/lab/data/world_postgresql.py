@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,7 +165,16 @@ class Postgresql(Base):
         leader = self.wait_leader()
         if leader == host:
             return
-        self._tell(leader, "POST", "/switchover", {"leader": leader, "candidate": host})
+
+        def told() -> bool:
+            try:
+                self._tell(leader, "POST", "/switchover", {"leader": leader, "candidate": host})
+            except subprocess.CalledProcessError:
+                # a member that has just come back may lead only when Patroni's next round has seen it in sync
+                return False
+            return True
+
+        self.until(f"Patroni has {host} lead", told, 30, 1)
         self.until(f"{host} leads", lambda: self.leader() == host, 60)
         self.settle()
 
