@@ -100,6 +100,20 @@ def drill(world: World) -> tuple[bool, Run]:
     return green, run
 
 
+@case("archived-by-each-leader", "backup", limits=lambda _world: {"slowest_s": 60})
+def archived_by_each_leader(world: World) -> Figures:
+    """Every member leads twice: what it has left of older timelines keeps none from archiving what it writes now."""
+    world.sql("CREATE TABLE IF NOT EXISTS case_turns (turn int)")
+    seconds = []
+    for turn, host in enumerate(names.POSTGRESQL * 2):
+        world.lead(host)
+        world.sql(f"INSERT INTO case_turns VALUES ({turn})")
+        # it is a checkpoint that looks for segments which nobody has archived
+        world.sql("CHECKPOINT", "postgres")
+        seconds.append(wait_archived(world, switch_wal(world)))
+    return {"turns": len(seconds), "slowest_s": round(max(seconds), 1)}
+
+
 @case("drill", "backup", short=True, limits=lambda _world: {"red": 0})
 def drill_green(world: World) -> Figures:
     """What is in the repository can be restored, checked and counted."""

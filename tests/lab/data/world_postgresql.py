@@ -114,6 +114,11 @@ class Postgresql(Base):
                 self.rebuild(host)
             self.until("every member streams without lag", self.in_sync, 180, 1)
         self.until("every member of etcd is in step", self.etcd_whole, 60, 1)
+        self.until("all WAL is in the repositories", self.archived, 120, 1)
+
+    def archived(self) -> bool:
+        """Whether nothing waits for the repositories; a member that cannot archive at all shows only when it leads."""
+        return self.sql("SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'", "postgres") == "0"
 
     def rebuild(self, host: str) -> None:
         """What an operator does with a member that pg_rewind cannot help: its data directory is put away by hand."""
