@@ -202,13 +202,14 @@ def one_run(world: World, name: str, kind: Kind, brief: bool = False) -> Figures
 
 def runs_of(world: World, name: str, policy: str, kind: Kind, count: int) -> Figures:
     world.policy(policy)
+    before = world.rebuilt
     figures = together(
         [
             one_run(world, f"{name}-{number}", kind, brief=not world.full_length)
             for number in range(count if world.full_length else 1)
         ]
     )
-    return figures | {"rebuilt": world.rebuilt}
+    return figures | {"rebuilt": world.rebuilt - before}
 
 
 def register(policy: str, fault: str, count: int) -> None:
