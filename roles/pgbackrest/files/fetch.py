@@ -8,6 +8,11 @@ A standby does nothing else while this runs: it follows no other primary and is 
 measured to take 30 s for a repository whose host is dead (3 s with the shortest sensible timeouts), several times in
 one failover. So a host that takes no connection is left out. Nor is asked for what no repository had a moment ago, or
 what this standby streamed a moment ago; PostgreSQL asks again for what it is not given, or streams it.
+
+And a segment in which its timeline ended, by the history of a newer one that this standby has, is never given. An old
+primary may have archived what it wrote after that end. PostgreSQL asks for that segment while the newer timeline's is
+not archived yet, replays all of it, and goes on with the newer timeline behind it: a standby that looks well and has
+other data than its primary. Seen here after a region had been lost; the primary streams the right bytes.
 """
 
 from __future__ import annotations
@@ -29,6 +34,8 @@ SILENT = ["--io-timeout=1", "--protocol-timeout=3"]
 NOT_FOUND = 1
 # While nobody leads, each standby asks for the same two files every second, and a promotion asks for them once more.
 MISSING = "/var/lib/postgresql/pgbackrest/missing"
+# A segment's name is eight characters of its timeline, and of the two halves of its position.
+SEGMENT, SIZE = 24, 16 << 20
 # Seconds for which that holds, and for which what was just streamed is not asked for either: no repository has it yet.
 RECENT = 2.0
 # Whoever is promoted takes the first timeline that nobody has; one that another took and gave back is older than this.
@@ -101,9 +108,31 @@ def streamed(name: str, directory: str) -> bool:
         return False
 
 
+def ended(name: str, directory: str) -> bool:
+    """Whether this segment holds what comes after its timeline's end, by the newest history that knows of an end."""
+    if len(name) != SEGMENT:
+        return False
+    size, histories = SIZE, []
+    with os.scandir(directory or ".") as files:
+        for each in files:
+            if len(each.name) == SEGMENT:
+                size = each.stat().st_size
+            elif each.name.endswith(".history") and each.name[:8] > name[:8]:
+                histories.append(each.path)
+    behind = (int(name[8:16], 16) << 32) + (int(name[16:], 16) + 1) * size
+    for history in sorted(histories, reverse=True):
+        with open(history, encoding="utf-8") as file:
+            for words in map(str.split, file):
+                if len(words) > 1 and words[0] == str(int(name[:8], 16)):
+                    high, low = words[1].split("/")
+                    return behind > (int(high, 16) << 32) + int(low, 16)
+    return False
+
+
 def main() -> int:
     stanza, name, target = sys.argv[1:]
-    if missed(name) or streamed(name, target.rpartition("/")[0]):
+    directory = target.rpartition("/")[0]
+    if ended(name, directory) or missed(name) or streamed(name, directory):
         return NOT_FOUND
     peers = repositories(CONFIG)
     there = reached(peers)

@@ -135,6 +135,40 @@ def test_what_was_streamed_a_moment_ago_is_not_asked_for(
     assert Fetch(tmp_path, [hosts["there"]], name=name).calls == [call(name=name)]
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("0000002C000000010000003E", True),  # before the end
+        ("0000002C000000010000003F", False),  # with the end, and what an old primary wrote after it
+        ("0000002C0000000100000040", False),
+        ("0000002C0000000200000000", False),
+        ("0000002D000000010000003F", True),  # the newer timeline's own
+        ("0000002B000000010000003F", True),  # no ancestor, so that PostgreSQL does not ask for it
+    ],
+)
+def test_nothing_is_given_from_after_a_timeline_s_end(
+    tmp_path: Path, hosts: dict[str, int], name: str, given: bool
+) -> None:
+    (tmp_path / "pg_wal").mkdir()
+    # the newer of two that branched off counts, as it is the one that PostgreSQL follows
+    (tmp_path / "pg_wal" / "0000002D.history").write_text("44\t1/3E000028\tno recovery target specified\n")
+    (tmp_path / "pg_wal" / "0000002E.history").write_text(
+        "41\t0/3702DD28\tno recovery target specified\n\n44\t1/3F014278\tno recovery target specified\n"
+    )
+    fetch = Fetch(tmp_path, [hosts["there"]], name=name)
+    assert (fetch.status, fetch.calls) == ((42, [call(name=name)]) if given else (1, []))
+
+
+def test_the_end_is_looked_up_by_the_size_of_the_segments_there(tmp_path: Path, hosts: dict[str, int]) -> None:
+    """With 64 MiB, 1/3F014278 is in segment 0F."""
+    (tmp_path / "pg_wal").mkdir()
+    (tmp_path / "pg_wal" / "0000002D.history").write_text("44\t1/3F014278\tno recovery target specified\n")
+    with (tmp_path / "pg_wal" / "0000002C000000010000000D").open("wb") as file:
+        file.truncate(64 << 20)
+    for name, calls in (("0000002C000000010000000E", 1), ("0000002C000000010000000F", 1)):
+        assert len(Fetch(tmp_path, [hosts["there"]], name=name).calls) == calls
+
+
 def test_the_next_segment_is_asked_for_while_one_is_fresh(tmp_path: Path, hosts: dict[str, int]) -> None:
     """What was just restored is fresh too, and the archive may have many more."""
     path = tmp_path / "pg_wal" / SEGMENT

@@ -22,24 +22,41 @@ HISTORY = "1\t0/1100DC60\tno recovery target specified\n\n4\t2/6E0000A0\tno reco
 NEWEST = "00000006000000020000006F"
 
 
+PGBACKREST = """#!/bin/sh
+echo "$@"
+case "$*" in *archive-get*)
+  test -e "$ARCHIVE/$6" && exec cp "$ARCHIVE/$6" "$7"
+  exit 1 ;;
+esac
+exit 7
+"""
+
+
 class Server:
     """A data directory with a pgBackRest of the test's."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         (path / "pg_wal" / "archive_status").mkdir(parents=True)
+        (path / "archive").mkdir()
         program = path / "pgbackrest"
-        program.write_text('#!/bin/sh\necho "$@"\nexit 7\n')
+        program.write_text(PGBACKREST)
         program.chmod(0o755)
+        self.state("ready   ")
         self.segment(NEWEST)
         (path / "pg_wal" / "00000006.history").write_text(HISTORY)
+
+    def state(self, word: str) -> None:
+        """As PostgreSQL writes it into the eighth line of postmaster.pid."""
+        lines = ["3426", "/var/lib/postgresql/17/stopping", "1795725350", "5432", "/run/postgresql", "*", "1 2", word]
+        (self.path / "postmaster.pid").write_text("\n".join(lines) + "\n")
 
     def segment(self, name: str, size: int = SIZE) -> None:
         with (self.path / "pg_wal" / name).open("wb") as file:
             file.truncate(size)
 
     def push(self, name: str, directory: str = "pg_wal") -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": f"{self.path}:{os.environ['PATH']}"}
+        environment = {"PATH": f"{self.path}:{os.environ['PATH']}", "ARCHIVE": str(self.path / "archive")}
         argv = [sys.executable, "-IBS", PUSH, "main", f"{directory}/{name}"]
         return subprocess.run(
             argv, check=False, cwd=self.path, env=environment, capture_output=True, text=True, timeout=10
@@ -59,18 +76,45 @@ def test_the_layer_calls_it() -> None:
     assert command == "/usr/bin/python3 -IBS /usr/lib/chainops/pgbackrest/push.py main %p"
 
 
-@pytest.mark.parametrize(
-    ("status", "option"), [("ready   ", []), ("stopping", ["--no-archive-async"]), ("starting", []), (None, [])]
-)
-def test_the_way_follows_the_server_s_state(server: Server, status: str | None, option: list[str]) -> None:
-    """As PostgreSQL writes it into the eighth line of postmaster.pid; without the file the command still archives."""
-    if status:
-        lines = ["3426", "/var/lib/postgresql/17/stopping", "1795725350", "5432", "/run/postgresql", "*", "1 2", status]
-        (server.path / "postmaster.pid").write_text("\n".join(lines) + "\n")
+@pytest.mark.parametrize(("word", "option"), [("ready   ", []), ("stopping", ["--no-archive-async"]), ("starting", [])])
+def test_the_way_follows_the_server_s_state(server: Server, word: str, option: list[str]) -> None:
+    server.state(word)
     done = server.push(NEWEST)
     assert done.stdout.split() == ["--stanza=main", *option, "archive-push", f"pg_wal/{NEWEST}"]
     assert done.returncode == 7, "what pgBackRest says is what PostgreSQL hears"
     assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "pushed"),
+    [
+        ("00000006000000020000006E", True),  # before the end: nobody else may archive it
+        ("00000006000000020000006F", False),
+        ("000000060000000200000070", False),
+        ("00000006.history", True),
+    ],
+)
+def test_of_a_dead_primary_only_what_others_followed_is_archived(server: Server, name: str, pushed: bool) -> None:
+    """Patroni archives it before it rewinds; the next timeline's history is in the repositories from its beginning."""
+    (server.path / "postmaster.pid").unlink()
+    if len(name) == len(NEWEST):
+        server.segment(name)
+    (server.path / "archive" / "00000007.history").write_text(HISTORY + "6\t2/6F000A28\tno recovery target\n")
+    done = server.push(name, f"{server.path}/pg_wal")
+    if pushed:
+        alone = ["--stanza=main", "--no-archive-async", "archive-push", f"{server.path}/pg_wal/{name}"]
+        assert (done.returncode, done.stdout.split()) == (7, alone)
+    else:
+        assert (done.returncode, done.stdout) == (0, "")
+        assert f"{name} is not archived" in done.stderr
+
+
+def test_a_dead_primary_that_nobody_followed_archives_all(server: Server) -> None:
+    (server.path / "postmaster.pid").unlink()
+    assert server.push(NEWEST, f"{server.path}/pg_wal").stdout.split()[-2] == "archive-push"
+    # nor does a timeline that branched off from another one say anything
+    (server.path / "archive" / "00000007.history").write_text(HISTORY)
+    assert server.push(NEWEST, f"{server.path}/pg_wal").stdout.split()[-2] == "archive-push"
 
 
 @pytest.mark.parametrize("end", ["000000010000000000000011", "00000004000000020000006E"])
