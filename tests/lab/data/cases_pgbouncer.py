@@ -25,15 +25,18 @@ def limits(world: World) -> Figures:
     return nothing_lost(world) | {"clients_dropped": 0, "server_connections": most}
 
 
+def client_of(world: World, balancer: str) -> psycopg.Connection[Any]:
+    address = f"{world.address(balancer)}:{names.PGBOUNCER_PORT}"
+    return writer.connect(address, world.postgresql_options(pooled=True), autocommit=True)
+
+
 @contextlib.contextmanager
 def idle_clients(world: World) -> Iterator[list[psycopg.Connection[Any]]]:
     """Clients that were served once and hold their connections since; none is ever opened anew."""
-    options = world.postgresql_options(pooled=True)
-    addresses = [f"{world.address(host)}:{names.PGBOUNCER_PORT}" for host in names.BALANCERS]
     with contextlib.ExitStack() as held:
         clients = []
-        for address in addresses * IDLE_CLIENTS:
-            client = writer.connect(address, options, autocommit=True)
+        for balancer in names.BALANCERS * IDLE_CLIENTS:
+            client = client_of(world, balancer)
             held.callback(client.close)
             clients.append(client)
         assert all(served(client) for client in clients)
@@ -48,6 +51,18 @@ def served(client: psycopg.Connection[Any]) -> bool:
         return False
 
 
+def every_pool_serves(world: World) -> bool:
+    """Whether a new client of each balancer is served; one balancer may see the new primary later than the other."""
+    for balancer in names.BALANCERS:
+        try:
+            with contextlib.closing(client_of(world, balancer)) as client:
+                if not served(client):
+                    return False
+        except (psycopg.Error, OSError):
+            return False
+    return True
+
+
 def through_pgbouncer(world: World, name: str, move: Callable[[], object]) -> Figures:
     """Move the primary while some clients write and others hold idle connections."""
     before = world.leader()
@@ -60,6 +75,7 @@ def through_pgbouncer(world: World, name: str, move: Callable[[], object]) -> Fi
         move()
         assert world.wait_leader(other_than=before) != before
         prover.wait_acknowledged(moved_at + 1, 90)
+        world.until("both pools serve", lambda: every_pool_serves(world), 30)
         dropped = sum(not served(client) for client in idle)
         world.mend()
         time.sleep(2)
