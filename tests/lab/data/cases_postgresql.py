@@ -203,13 +203,11 @@ def one_run(world: World, name: str, kind: Kind, brief: bool = False) -> Figures
 def runs_of(world: World, name: str, policy: str, kind: Kind, count: int) -> Figures:
     world.policy(policy)
     before = world.rebuilt
-    figures = together(
-        [
-            one_run(world, f"{name}-{number}", kind, brief=not world.full_length)
-            for number in range(count if world.full_length else 1)
-        ]
-    )
-    return figures | {"rebuilt": world.rebuilt - before}
+    runs = []
+    for number in range(count if world.full_length else 1):
+        runs.append(one_run(world, f"{name}-{number}", kind, brief=not world.full_length))
+        world.until("every standby has the primary's rows", lambda: not world.diverged(), 10)
+    return together(runs) | {"rebuilt": world.rebuilt - before}
 
 
 def register(policy: str, fault: str, count: int) -> None:
@@ -218,7 +216,7 @@ def register(policy: str, fault: str, count: int) -> None:
 
     def limits(world: World) -> Figures:
         world.policy(policy)
-        return nothing_lost(world) | {"worst_outage_s": round(kind.outage(world), 3)}
+        return nothing_lost(world) | {"worst_outage_s": round(kind.outage(world), 3), "rebuilt": 0}
 
     def show(world: World) -> Figures:
         return runs_of(world, name, policy, kind, count)

@@ -116,6 +116,12 @@ class Postgresql(Base):
         self.until("every member of etcd is in step", self.etcd_whole, 60, 1)
         self.until("all WAL is in the repositories", self.archived, 120, 1)
 
+    def diverged(self) -> list[str]:
+        """Standbys that stream without lag and have other rows than the primary."""
+        rows = "SELECT count(*), sum(number), sum(hashtext(run || timeline)) FROM prover_rows"
+        right = self.sql(rows)
+        return [host for host in self.standbys() if self.sql(rows, host=host) != right]
+
     def archived(self) -> bool:
         """Whether nothing waits for the repositories; a member that cannot archive at all shows only when it leads."""
         return self.sql("SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'", "postgres") == "0"
