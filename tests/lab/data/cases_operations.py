@@ -13,6 +13,7 @@ from .case import Figures, case, nothing_lost
 from .cases_backup import back_up, switch_wal, wait_archived
 from .cases_switchover import SWITCHOVER_S, started
 from .world import World
+from .world_postgresql import ETCDCTL
 
 PROGRAM = f"{names.BIN_DIR}/postgres"
 PATRONI_VERSION = "/usr/lib/python3/dist-packages/patroni/version.py"
@@ -53,11 +54,7 @@ def replaced_machine(host: str) -> None:
 
 
 def etcd_health(world: World) -> str:
-    script = (
-        "etcdctl --cacert=/etc/chainops/tls/ca.pem --cert=/etc/chainops/tls/host.pem --key=/etc/chainops/tls/host.key "
-        f"--endpoints=https://{world.address(names.WITNESS)}:2379 endpoint health --cluster 2>&1"
-    )
-    return world.sh(names.WITNESS, script, check=False)
+    return world.sh(names.WITNESS, f"{ETCDCTL} endpoint health --cluster 2>&1", check=False)
 
 
 @case("etcd-member-replaced", "operations", limits=lambda world: nothing_lost(world) | {"outage_s": 3, "restarted": 0})
