@@ -228,7 +228,9 @@ class Postgresql(Base):
             yield
         finally:
             for host in names.BALANCERS:
-                self.sh(host, f"if test -e {path}.kept; then mv {path}.kept {path}; systemctl reload haproxy; fi")
+                # a reload in the moment of a change may have read what was before: the next playbook would reload again
+                back = f"mv {path}.kept {path}; sleep 1; systemctl reload haproxy"
+                self.sh(host, f"if test -e {path}.kept; then {back}; fi")
             time.sleep(5)
 
     def sql(self, text: str, database: str = "prover", host: str = "") -> str:
